@@ -1,0 +1,96 @@
+"""The cast, their project, and folders that belong to one test alone."""
+
+from pathlib import Path
+
+import pytest
+from django.db import connections
+from pytest_django import Settings
+from trivium.accounts.models import User
+from trivium.projects.models import Project, Role
+from trivium.projects.services import add_member, create_project
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """Real and hostile example files, beside the checkout; not part of it."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "data_bad").is_dir():
+        pytest.skip(f"no example files at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Keep SQLite's test files out of the installation's own folder."""
+    folder = tmp_path_factory.mktemp("databases")
+    for connection in connections.all():
+        if connection.vendor == "sqlite":
+            name = str(folder / f"{connection.alias}.sqlite3")
+            connection.settings_dict["TEST"]["NAME"] = name
+
+
+@pytest.fixture(autouse=True)
+def own_folders(settings: Settings, tmp_path: Path) -> None:
+    """Give each test a storage, a work folder and a bell of its own."""
+    home = tmp_path / "home"
+    settings.STORAGE_URL = f"file://{home / 'storage'}"
+    settings.WORK_DIR = home / "work"
+    settings.BELL_DIR = home / "bell"
+    settings.FILE_UPLOAD_TEMP_DIR = home / "uploads"
+    for folder in (settings.WORK_DIR, settings.BELL_DIR, settings.FILE_UPLOAD_TEMP_DIR):
+        folder.mkdir(mode=0o700, parents=True)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """An admin of the project, not of the installation."""
+    return User.objects.create_user("alice")
+
+
+@pytest.fixture
+def project(alice: User) -> Project:
+    """The project all of the cast but Mallory belong to."""
+    return create_project(name="Grammar", created_by=alice)
+
+
+@pytest.fixture
+def bob(project: Project) -> User:
+    """An engineer of the project."""
+    return _member(project, "bob", Role.ENGINEER)
+
+
+@pytest.fixture
+def lara(project: Project) -> User:
+    """A labeler of the project."""
+    return _member(project, "lara", Role.LABELER)
+
+
+@pytest.fixture
+def vera(project: Project) -> User:
+    """A viewer of the project."""
+    return _member(project, "vera", Role.VIEWER)
+
+
+@pytest.fixture
+def mallory(db: None) -> User:
+    """A stranger to the project, and the admin of one of her own."""
+    user = User.objects.create_user("mallory")
+    create_project(name="Elsewhere", created_by=user)
+    return user
+
+
+@pytest.fixture
+def root(db: None) -> User:
+    """An admin of the installation, member of nothing."""
+    return User.objects.create_superuser("root")
+
+
+def _member(project: Project, username: str, role: Role) -> User:
+    user = User.objects.create_user(username)
+    add_member(project=project, user=user, role=role)
+    return user
