@@ -1,0 +1,101 @@
+"""Names of files and folders that one side writes and the other reads.
+
+A run's folder (`runs/<id>/`):
+    spec-<fence>.json         the spec with local paths
+    events-<fence>.jsonl      what the trainer says
+    trainer-<fence>.log       what it prints
+    checkpoints/step-<n>/     complete checkpoints (see `runspec.manifest`)
+    output/                   what the run made; published to storage when it succeeds
+
+A dataset's folder: `dataset.json` (DatasetCard) beside Parquet shards.
+A tokenizer's folder: `tokenizer.json`, `tokenizer_config.json` (Hugging Face layout)
+    and `report.json` (TokenizerReport).
+A model's folder: Hugging Face layout, safetensors only, with tokenizer and README.md.
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+CHECKPOINTS = "checkpoints"
+OUTPUT = "output"
+DATASET_CARD = "dataset.json"
+TOKENIZER_REPORT = "report.json"
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+"""The trainer said why in an `error` event."""
+EXIT_STOPPED = 3
+"""Asked to stop; a checkpoint was saved where the stage has any."""
+
+
+def spec_file(folder: Path, fence: int) -> Path:
+    """Return where the spec of one attempt lies."""
+    return folder / f"spec-{fence}.json"
+
+
+def events_file(folder: Path, fence: int) -> Path:
+    """Return where the events of one attempt lie."""
+    return folder / f"events-{fence}.jsonl"
+
+
+def log_file(folder: Path, fence: int) -> Path:
+    """Return where the log of one attempt lies."""
+    return folder / f"trainer-{fence}.log"
+
+
+class Split(BaseModel):
+    """One split of a dataset; `shards` are Parquet files, in order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rows: int
+    bytes: int
+    characters: int
+    shards: list[str]
+
+
+class DatasetCard(BaseModel):
+    """What `dataset.json` holds: all a page shows without opening a shard."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str
+    columns: list[str]
+    rows: int
+    bytes: int
+    """UTF-8 bytes of text, before compression."""
+    characters: int
+    distinct_rows: int
+    duplicate_rows: int
+    skipped_rows: int = 0
+    length_histogram: list[tuple[int, int]]
+    """(upper bound in characters, rows) for powers of two."""
+    splits: dict[str, Split]
+    """`train` and, unless empty, `validation`."""
+    content_sha256: str
+    source_name: str
+    source_sha256: str
+    notes: list[str] = []
+    """What a reader should know: decodings, stripped characters, duplicates."""
+
+
+class TokenizerReport(BaseModel):
+    """What `report.json` holds: how well a tokenizer fits held-out text."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    algorithm: str
+    vocabulary_size: int
+    special_tokens: dict[str, int]
+    bytes_per_token: float
+    characters_per_token: float
+    unused_tokens: int
+    """Vocabulary never produced on the held-out text."""
+    unknown_tokens: int
+    measured_bytes: int
+    measured_on: str
+    """Which split was measured: `validation`, or `train` where there is none."""
+    is_lossless: bool
+    """Whether decoding gives every byte of any UTF-8 text back."""
+    sha256: str
