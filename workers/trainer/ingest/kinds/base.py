@@ -1,0 +1,148 @@
+"""What a kind of rows is: its columns, how they are found, and what a good row is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from runspec import IngestSpec
+
+from trainer.errors import BadInputError
+from trainer.ingest.errors import BadRowError, listed, shown
+from trainer.ingest.rows import Notes
+
+MAX_SCHEMAS = 10
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The first rows of a table, by which its columns are chosen."""
+
+    file: str
+    unit: str
+    places: Sequence[int]
+    rows: list[Any]
+    """Whatever was parsed; only dicts are rows."""
+
+    def columns(self) -> dict[str, set[str]]:
+        """Return the columns in order, each with the types of value seen."""
+        seen: dict[str, set[str]] = {}
+        for row in self.rows:
+            if isinstance(row, dict):
+                for name, value in row.items():
+                    seen.setdefault(name, set()).add(type_name(value))
+        return seen
+
+    def schemas(self) -> dict[tuple[str, ...], int]:
+        """Return each set of columns, with the place it was first seen at."""
+        seen: dict[tuple[str, ...], int] = {}
+        for place, row in zip(self.places, self.rows, strict=True):
+            if isinstance(row, dict):
+                seen.setdefault(tuple(sorted(row)), place)
+        return seen
+
+    def refuse_mixture(self) -> None:
+        """Refuse rows of several shapes, saying which and where.
+
+        Raises:
+            BadInputError: there is more than one.
+        """
+        schemas = self.schemas()
+        if len(schemas) < 2:
+            return
+        found = [
+            f"{self.unit} {place}: {listed(list(columns), 8) or 'no column'}"
+            for columns, place in list(schemas.items())[:MAX_SCHEMAS]
+        ]
+        raise BadInputError(
+            f"{self.file} mixes rows with different columns ({'; '.join(found)})",
+            advice="Name the column to take (text_column), or split the file.",
+        )
+
+
+Mapping = dict[str, str]
+"""From a canonical column to the column of the source that holds it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of rows. A new kind is a module that makes one of these."""
+
+    schema: pa.Schema
+    """The canonical columns, as they are stored."""
+    choose: Callable[[Sample, IngestSpec], Mapping]
+    """Finds the columns; raises BadInputError where it would have to guess."""
+    check: Callable[[Any, Mapping, int, Notes], tuple[Any, ...]]
+    """(row, mapping, most characters, notes) → values in the schema's order;
+    raises BadRowError."""
+    check_all: Callable[[list[Any], Mapping, int], list[list[Any]] | None] | None = None
+    """Checks many rows at once, where nothing is wrong with any: returns columns;
+    None sends them through `check` one by one. Only for speed."""
+
+
+def type_name(value: object) -> str:
+    """Say what a parsed value is, in JSON's words."""
+    if value is None:
+        return "null"
+    names = {str: "text", bool: "a boolean", bytes: "bytes", dict: "an object"}
+    if type(value) in names:
+        return names[type(value)]
+    if isinstance(value, int | float):
+        return "a number"
+    return "a list" if isinstance(value, list) else type(value).__name__
+
+
+def column_value(row: Any, column: str) -> Any:
+    """Return what a row holds in a column.
+
+    Raises:
+        BadRowError: it is no row, or has no such column.
+    """
+    if not isinstance(row, dict):
+        raise BadRowError(f"expected an object, found {type_name(row)}")
+    if column not in row:
+        has = f"it has {listed(list(row), 8)}" if row else "it has none"
+        raise BadRowError(f"no column {shown(column)}; {has}")
+    return row[column]
+
+
+def clean_text(value: Any, column: str, max_characters: int, notes: Notes) -> str:
+    """Return a value as text that can be stored and trained on.
+
+    Raises:
+        BadRowError: it is not text, empty, too long, or cannot be UTF-8.
+    """
+    if isinstance(value, bytes):
+        value = _decoded(value, column)
+        notes.add(f"column {shown(column)} is binary and was decoded as UTF-8")
+    if not isinstance(value, str):
+        raise BadRowError(f"{shown(column)} is {type_name(value)}, expected text")
+    if "\0" in value:
+        value = value.replace("\0", "")
+        notes.add("NUL characters were removed from rows")
+    if not value or value.isspace():
+        raise BadRowError(f"{shown(column)} is empty")
+    if len(value) > max_characters:
+        raise BadRowError(
+            f"{shown(column)} has {len(value):,} characters; the limit is "
+            f"{max_characters:,} (max_row_characters)"
+        )
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            code = ord(value[error.start])
+            raise BadRowError(
+                f"{shown(column)} holds half a surrogate pair (\\u{code:04x}) at "
+                f"character {error.start + 1}"
+            ) from error
+    return str(value)
+
+
+def _decoded(value: bytes, column: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise BadRowError(
+            f"{shown(column)} is not UTF-8 at its byte {error.start}"
+        ) from error

@@ -1,0 +1,181 @@
+"""Rows on disk: first all of them in file order, then split into Parquet shards."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from runspec.layout import Split
+
+SHARD_BYTES = 64 * 2**20
+GROUP_ROWS = 5_000
+GROUP_BYTES = 4 * 2**20
+"""A page of a preview reads one row group: keep it small."""
+
+
+class Staging:
+    """All good rows, in file order, until it is known which goes where."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._schema = schema
+        self._sink = pa.OSFile(str(path), "wb")
+        self._writer = pa.ipc.new_stream(self._sink, schema)
+        self.rows = 0
+        self.characters = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Keep some rows."""
+        self._writer.write_batch(batch)
+        self.rows += len(batch)
+        for column in batch.columns:
+            self.characters += int(_lengths(column).sum())
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Close for writing; return all rows again."""
+        self._writer.close()
+        self._sink.close()
+        with pa.OSFile(str(self._path), "rb") as source:
+            yield from pa.ipc.open_stream(source)
+
+    def close(self) -> None:
+        """Forget the file."""
+        if not self._sink.closed:
+            self._writer.close()
+            self._sink.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Counts:
+    """Totals over rows of both splits."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.bytes = 0
+        self.characters = 0
+        self.lengths = np.zeros(64, np.int64)
+
+    def histogram(self) -> list[tuple[int, int]]:
+        """Return (upper bound in characters, rows), from the first to the last bin."""
+        filled = np.flatnonzero(self.lengths)
+        if not len(filled):
+            return []
+        span = range(int(filled[0]), int(filled[-1]) + 1)
+        return [(2**power, int(self.lengths[power])) for power in span]
+
+    def add(self, lengths: NDArray[np.int64], size: int) -> None:
+        """Count rows with these numbers of characters."""
+        self.rows += len(lengths)
+        self.bytes += size
+        self.characters += int(lengths.sum())
+        powers = np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
+        self.lengths += np.bincount(powers, minlength=64)
+
+
+class SplitWriter:
+    """Writes one split as Parquet shards of about 64 MB of text each."""
+
+    def __init__(self, folder: Path, name: str, schema: pa.Schema) -> None:
+        self._folder = folder
+        self._name = name
+        self._schema = schema
+        self._writer: pq.ParquetWriter | None = None
+        self._shard_bytes = 0
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+        self._waiting_bytes = 0
+        self._digests: list[Any] = [hashlib.sha256() for _ in range(2 * len(schema))]
+        self.counts = Counts()
+        self.shards: list[str] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Write some rows, sooner or later."""
+        for at in range(0, len(batch), GROUP_ROWS):
+            self._add(batch.slice(at, GROUP_ROWS))
+
+    def _add(self, batch: pa.RecordBatch) -> None:
+        lengths = np.zeros(len(batch), np.int64)
+        size = 0
+        for index, column in enumerate(batch.columns):
+            lengths += _lengths(column)
+            sizes = np.diff(_offsets(column))
+            size += int(sizes.sum())
+            # Lengths and content apart: the hash does not depend on batches.
+            self._digests[2 * index].update(sizes.astype("<i8").tobytes())
+            self._digests[2 * index + 1].update(_content(column))
+        self.counts.add(lengths, size)
+        self._waiting.append(batch)
+        self._waiting_rows += len(batch)
+        self._waiting_bytes += size
+        if self._waiting_rows >= GROUP_ROWS or self._waiting_bytes >= GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        if self._writer is None:
+            name = f"{self._name}-{len(self.shards):05d}.parquet"
+            self.shards.append(name)
+            self._writer = pq.ParquetWriter(
+                self._folder / name,
+                self._schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=False,
+                write_statistics=False,
+            )
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        self._writer.write_table(table, row_group_size=len(table))
+        self._shard_bytes += self._waiting_bytes
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+        if self._shard_bytes >= SHARD_BYTES:
+            self._close_shard()
+
+    def _close_shard(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+        self._shard_bytes = 0
+
+    def finish(self) -> tuple[Split, str]:
+        """Complete the files; return what they hold and the hash of the content."""
+        self._flush()
+        self._close_shard()
+        whole = hashlib.sha256(b"".join(part.digest() for part in self._digests))
+        counts = self.counts
+        split = Split(
+            rows=counts.rows,
+            bytes=counts.bytes,
+            characters=counts.characters,
+            shards=self.shards,
+        )
+        return split, whole.hexdigest()
+
+
+def _lengths(column: "pa.Array[Any]") -> NDArray[np.int64]:
+    """Return the number of characters in each text of a string column."""
+    counts: pa.Array[Any] = pc.call_function("utf8_length", [column])
+    return counts.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _offsets(column: "pa.Array[Any]") -> NDArray[np.int32]:
+    """Return where each text of a string column begins, and the last one ends."""
+    ends = column.buffers()[1]
+    if ends is None or not len(column):
+        return np.zeros(1, np.int32)
+    found = np.frombuffer(memoryview(ends), np.int32)
+    return found[column.offset : column.offset + len(column) + 1]
+
+
+def _content(column: "pa.Array[Any]") -> memoryview:
+    """Return the bytes of a string column, without copying them."""
+    content = column.buffers()[2]
+    offsets = _offsets(column)
+    if content is None:
+        return memoryview(b"")
+    return memoryview(content)[int(offsets[0]) : int(offsets[-1])]
