@@ -1,0 +1,1 @@
+"""The wake-up bell: Celery's app and its safe filesystem transport."""

@@ -1,0 +1,1 @@
+"""Immutable, versioned tables of rows."""

@@ -1,0 +1,1 @@
+"""The registry of models: weights, config, tokenizer, card, lineage."""

@@ -1,0 +1,1 @@
+"""Projects own everything; people are members with a role."""

@@ -1,0 +1,1 @@
+"""Units of queued work, their attempts, checkpoints and states."""
