@@ -1,0 +1,32 @@
+"""Which runs a person sees, and which a worker may take."""
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Now
+
+from trivium.accounts.models import User
+from trivium.projects.queries import projects_visible_to
+from trivium.runs.models import Run
+
+
+def runs_visible_to(user: User) -> QuerySet[Run]:
+    """Return the runs of the projects `user` sees."""
+    if user.is_staff:
+        return Run.objects.all()
+    return Run.objects.filter(project__in=projects_visible_to(user))
+
+
+def claimable_runs(queues: list[str]) -> QuerySet[Run]:
+    """Return queued runs, best first: priority, then whose owner has least running."""
+    live_of_owner = (
+        Run.objects.filter(created_by=OuterRef("created_by"), state__in=Run.LIVE)
+        .order_by()
+        .values("created_by")
+        .annotate(number=Count("pk"))
+        .values("number")
+    )
+    return (
+        Run.objects.filter(state=Run.State.QUEUED, queue__in=queues)
+        .filter(Q(not_before=None) | Q(not_before__lte=Now()))
+        .annotate(live_of_owner=Coalesce(Subquery(live_of_owner), Value(0)))
+        .order_by("-priority", "live_of_owner", "pk")
+    )
