@@ -1,0 +1,1 @@
+"""The commands, one module per noun: `add(nouns)` declares, the rest carries out."""

@@ -1,0 +1,321 @@
+"""`/api/v1/datasets`: tables of rows, their versions, and how new ones come in."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.conf import settings
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404, HttpResponse
+from ninja import File, Form, Query, Router, Schema
+from ninja.files import UploadedFile
+from ninja.responses import Status
+from pydantic import Field
+from runspec import IngestSpec
+
+from trivium.api.auth import ApiRequest
+from trivium.api.errors import ApiError
+from trivium.api.idempotency import REPLAYED, once
+from trivium.api.pagination import Cursor, Limit, Page, PageOf, find, page
+from trivium.api.schema import Body
+from trivium.datasets import preview, queries, services
+from trivium.datasets.models import Dataset, DatasetVersion, Upload
+from trivium.projects.models import Role
+from trivium.projects.queries import get_project, require_role
+from trivium.runs import kinds
+from trivium.runs.api import RunOut, answer
+
+router = Router()
+
+OWN_FIELDS = {"kind", "source", "file_name"}
+"""Fields of an ingest spec that follow from the request itself."""
+MAX_ENVELOPE_BYTES = 1_000_000
+"""What a multipart body may hold beside the file."""
+
+
+class VersionOut(Schema):
+    """An immutable table; its `id` is what `dataset` in a spec refers to."""
+
+    id: int
+    dataset_id: int
+    number: int
+    run_id: int | None
+    source_name: str
+    is_ready: bool
+    rows: int
+    size_bytes: int
+    content_sha256: str
+    card: dict[str, Any] = Field(description="Statistics and splits; empty at first.")
+    created: datetime
+
+
+class DatasetOut(Schema):
+    """A name under which versions are kept."""
+
+    id: int
+    project: str
+    name: str
+    kind: str
+    description: str
+    created: datetime
+    newest_version: VersionOut | None
+
+    @staticmethod
+    def resolve_project(dataset: Dataset) -> str:
+        """Name the project by its slug."""
+        return dataset.project.slug
+
+    @staticmethod
+    def resolve_newest_version(dataset: Dataset) -> DatasetVersion | None:
+        """Return the version with the highest number."""
+        return next(iter(dataset.versions.all()), None)
+
+
+class DatasetPage(PageOf):
+    """Datasets, newest first."""
+
+    items: list[DatasetOut]
+
+
+class VersionPage(PageOf):
+    """Versions, newest first."""
+
+    items: list[VersionOut]
+
+
+class RowOut(Schema):
+    """One row."""
+
+    row: int = Field(description="Its number in the split, from 0.")
+    values: dict[str, Any]
+    is_cut: bool = Field(description="Whether a text was longer than shown.")
+
+
+class RowsOut(Schema):
+    """Some rows of one split."""
+
+    items: list[RowOut]
+    total: int = Field(description="Rows of this split.")
+
+
+class RowsIn(Body):
+    """Which rows to read."""
+
+    split: str = Field(default="train", max_length=40)
+    offset: int = Field(default=0, ge=0, lt=2**63)
+    limit: int = Field(default=20, ge=1, le=100)
+    max_characters: int = Field(
+        default=10_000, ge=1, le=100_000, description="Longer texts are cut."
+    )
+
+
+class ImportIn(Body):
+    """A file on the server, or a URL, that an admin has allowed to be read."""
+
+    project: str = Field(description="Slug of the project.")
+    path: str = Field(min_length=1, max_length=500)
+    name: str = Field(default="", max_length=200)
+    settings: dict[str, Any] = Field(
+        default={},
+        description="Fields of IngestSpec other than source and file_name.",
+    )
+
+
+class UploadIn(Body):
+    """What comes beside an uploaded file."""
+
+    project: str
+    name: str = Field(default="", max_length=200)
+    settings: str = Field(
+        default="",
+        max_length=100_000,
+        description="JSON object: fields of IngestSpec other than source, file_name.",
+    )
+
+
+def visible_datasets(request: ApiRequest) -> QuerySet[Dataset]:
+    """Return the datasets the caller may see, versions newest first."""
+    return (
+        queries.datasets_visible_to(request.user)
+        .select_related("project")
+        .prefetch_related(
+            Prefetch("versions", DatasetVersion.objects.order_by("-number"))
+        )
+    )
+
+
+@router.get("", response=DatasetPage, summary="List datasets")
+def list_datasets(
+    request: ApiRequest, cursor: Cursor, limit: Limit, project: str = ""
+) -> Page:
+    """List the datasets you may see, newest first."""
+    rows = visible_datasets(request)
+    if project:
+        rows = rows.filter(project=get_project(request.user, project))
+    return page(rows, cursor=cursor, limit=limit)
+
+
+@router.post("", response={201: RunOut}, summary="Import from the server")
+def import_dataset(request: ApiRequest, payload: ImportIn) -> HttpResponse:
+    """Queue the ingest of a server-side path or URL below an allowed root."""
+    project = get_project(request.user, payload.project)
+    require_role(request.user, project, Role.ENGINEER)
+
+    def act() -> RunOut:
+        upload = services.name_source(
+            project=project, created_by=request.user, source=payload.path
+        )
+        return start_ingest(request, upload, payload.name, payload.settings)
+
+    return once(request, act)
+
+
+@router.post("/upload", response={201: RunOut}, summary="Upload a file")
+def upload_dataset(
+    request: ApiRequest,
+    payload: Annotated[UploadIn, Form()],
+    file: Annotated[UploadedFile, File()],
+) -> HttpResponse:
+    """Send a file and queue its ingest; the run's `output` is the new version."""
+    length = int(request.headers.get("Content-Length") or 0)
+    if length > settings.MAX_UPLOAD_BYTES + MAX_ENVELOPE_BYTES:
+        raise ApiError(
+            413, f"the file is larger than {settings.MAX_UPLOAD_BYTES:,} bytes"
+        )
+    project = get_project(request.user, payload.project)
+    require_role(request.user, project, Role.ENGINEER)
+    chosen = parse_settings(payload.settings)
+
+    # Outside of the transaction: copying gigabytes would hold up every other writer.
+    upload = services.create_upload(
+        project=project,
+        created_by=request.user,
+        file_name=file.name or "upload",
+        content=file,
+    )
+    try:
+        response = once(
+            request,
+            lambda: start_ingest(request, upload, payload.name, chosen),
+            fingerprint=json.dumps(
+                [payload.model_dump(), upload.file_name, upload.sha256]
+            ),
+        )
+    except BaseException:
+        services.delete_upload(upload)
+        raise
+    if REPLAYED in response.headers:
+        services.delete_upload(upload)
+    return response
+
+
+def parse_settings(text: str) -> dict[str, Any]:
+    """Read the `settings` part of a multipart body."""
+    try:
+        chosen = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        chosen = None
+    if not isinstance(chosen, dict):
+        raise ApiError(422, "settings is not a JSON object", field="settings")
+    return chosen
+
+
+def start_ingest(
+    request: ApiRequest, upload: Upload, name: str, chosen: dict[str, Any]
+) -> RunOut:
+    """Queue an ingest run with the settings a caller chose."""
+    for field in OWN_FIELDS & set(chosen):
+        raise ApiError(422, f"settings may not hold {field}", field=field)
+    spec = IngestSpec(
+        **{"source": str(upload.pk), "file_name": upload.file_name, **chosen}
+    )
+    run = kinds.start_run(
+        project=upload.project, created_by=request.user, spec=spec, name=name
+    )
+    return answer(request, run.pk)
+
+
+@router.get("/{int:dataset_id}", response=DatasetOut, summary="Get a dataset")
+def get_dataset(request: ApiRequest, dataset_id: int) -> Dataset:
+    """Get one dataset."""
+    return find(visible_datasets(request), dataset_id)
+
+
+@router.get(
+    "/{int:dataset_id}/versions", response=VersionPage, summary="List its versions"
+)
+def list_versions(
+    request: ApiRequest, dataset_id: int, cursor: Cursor, limit: Limit
+) -> Page:
+    """List the versions of a dataset, newest first."""
+    dataset = find(queries.datasets_visible_to(request.user), dataset_id)
+    return page(dataset.versions.all(), cursor=cursor, limit=limit)
+
+
+def visible_version(
+    request: ApiRequest, dataset_id: int, number: int
+) -> DatasetVersion:
+    """Return one version of a dataset the caller may see."""
+    dataset = find(queries.datasets_visible_to(request.user), dataset_id)
+    version = dataset.versions.filter(number=number).first() if number < 2**31 else None
+    if version is None:
+        raise Http404
+    return version
+
+
+@router.get(
+    "/{int:dataset_id}/versions/{int:number}",
+    response=VersionOut,
+    summary="Get a version",
+)
+def get_version(request: ApiRequest, dataset_id: int, number: int) -> DatasetVersion:
+    """Get one version by its number."""
+    return visible_version(request, dataset_id, number)
+
+
+@router.get(
+    "/{int:dataset_id}/versions/{int:number}/rows",
+    response=RowsOut,
+    summary="Read rows",
+)
+def read_rows(
+    request: ApiRequest,
+    dataset_id: int,
+    number: int,
+    chosen: Annotated[RowsIn, Query()],
+) -> RowsOut:
+    """Read some rows of a split."""
+    version = visible_version(request, dataset_id, number)
+    try:
+        rows, total = preview.read_rows(
+            version, chosen.split, offset=chosen.offset, limit=chosen.limit
+        )
+    except KeyError:
+        raise Http404 from None
+    items = [
+        describe_row(chosen.offset + at, row, chosen.max_characters)
+        for at, row in enumerate(rows)
+    ]
+    return RowsOut(items=items, total=total)
+
+
+def describe_row(number: int, row: dict[str, Any], most: int) -> RowOut:
+    """Return a row with its long texts cut, and whether any was."""
+    values = {
+        name: value[:most] if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+    return RowOut(row=number, values=values, is_cut=values != row)
+
+
+@router.delete(
+    "/{int:dataset_id}/versions/{int:number}",
+    response={204: None},
+    summary="Delete a version",
+)
+def delete_version(request: ApiRequest, dataset_id: int, number: int) -> Status[None]:
+    """Delete a version; refused with 409 while something needs it."""
+    version = visible_version(request, dataset_id, number)
+    require_role(request.user, version.dataset.project, Role.ENGINEER)
+    services.delete_version(version)
+    return Status(204, None)

@@ -1,0 +1,54 @@
+"""The bars of the chart of row lengths."""
+
+from typing import NamedTuple
+
+WIDTH = 560
+HEIGHT = 140
+GAP = 4
+
+
+class Bar(NamedTuple):
+    """One bar, in the units of the drawing."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    middle: float
+    label: str
+    """The longest length counted here."""
+    rows: int
+    share: float
+
+
+def bars(histogram: list[tuple[int, int]]) -> list[Bar]:
+    """Lay out (upper bound, rows) pairs; a bar with any row is at least visible."""
+    total = sum(rows for _, rows in histogram)
+    if not total:
+        return []
+    highest = max(rows for _, rows in histogram)
+    step = WIDTH / len(histogram)
+    made = []
+    for index, (bound, rows) in enumerate(histogram):
+        height = max(2.0, HEIGHT * rows / highest) if rows else 0.0
+        made.append(
+            Bar(
+                x=round(index * step + GAP / 2, 1),
+                y=round(HEIGHT - height, 1),
+                width=round(step - GAP, 1),
+                height=round(height, 1),
+                middle=round((index + 0.5) * step, 1),
+                label=_short(bound),
+                rows=rows,
+                share=100 * rows / total,
+            )
+        )
+    return made
+
+
+def _short(number: int) -> str:
+    """Return 512, 4k, 1M: powers of two in little room."""
+    for size, letter in ((2**20, "M"), (2**10, "k")):
+        if number >= size:
+            return f"{number // size}{letter}"
+    return str(number)

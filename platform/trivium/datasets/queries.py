@@ -1,0 +1,51 @@
+"""Reads of datasets, scoped to who asks."""
+
+from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+
+from trivium.accounts.models import User
+from trivium.datasets.models import Dataset, DatasetVersion, Upload
+from trivium.projects.models import Project
+from trivium.projects.queries import projects_visible_to
+
+
+def datasets_visible_to(user: User) -> QuerySet[Dataset]:
+    """Return the datasets of the projects `user` may see."""
+    return Dataset.objects.filter(project__in=projects_visible_to(user).order_by())
+
+
+def versions_visible_to(user: User) -> QuerySet[DatasetVersion]:
+    """Return the versions of the datasets `user` may see."""
+    return DatasetVersion.objects.filter(
+        dataset__project__in=projects_visible_to(user).order_by()
+    ).select_related("dataset", "run")
+
+
+def uploads_visible_to(user: User) -> QuerySet[Upload]:
+    """Return the uploads of the projects `user` may see."""
+    return Upload.objects.filter(project__in=projects_visible_to(user).order_by())
+
+
+def datasets_with_newest(project: Project) -> QuerySet[Dataset]:
+    """Return a project's datasets, newest first, with `num_versions` and `newest`.
+
+    `newest` is a list that holds the newest version alone.
+    """
+    newest = (
+        DatasetVersion.objects.filter(dataset=OuterRef("dataset"))
+        .order_by("-number")
+        .values("pk")[:1]
+    )
+    return (
+        Dataset.objects.filter(project=project)
+        .annotate(num_versions=Count("versions"))
+        .prefetch_related(
+            Prefetch(
+                "versions",
+                queryset=DatasetVersion.objects.filter(
+                    pk=Subquery(newest)
+                ).select_related("run"),
+                to_attr="newest",
+            )
+        )
+        .order_by("-pk")
+    )

@@ -1,0 +1,231 @@
+"""Every write to datasets, their versions and uploads."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import tinyworld
+from django.conf import settings
+from django.core.files.base import File
+from django.db import transaction
+from django.db.models import Max
+from runspec import IngestSpec
+from runspec.layout import DATASET_CARD, DatasetCard
+
+from trivium import storage
+from trivium.accounts.models import User
+from trivium.datasets.models import Dataset, DatasetVersion, Upload
+from trivium.naming import clean_name, name_from_file
+from trivium.projects.models import Project
+from trivium.runs.errors import SubmitError
+from trivium.runs.models import Run
+
+SAMPLE_NAME = "Tiny World"
+
+
+class InUseError(ValueError):
+    """Something still depends on what should be deleted; the text names it."""
+
+
+def create_upload(
+    *,
+    project: Project,
+    created_by: User,
+    file_name: str,
+    content: "File[bytes] | BinaryIO",
+) -> Upload:
+    """Keep a sent file under a generated name until it is ingested.
+
+    Raises:
+        SubmitError: it is empty, or larger than `MAX_UPLOAD_BYTES`.
+    """
+    key, path = storage.new_upload()
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        with path.open("wb") as file:
+            while block := content.read(1 << 20):
+                size += len(block)
+                if size > settings.MAX_UPLOAD_BYTES:
+                    raise SubmitError(
+                        f"the file is larger than {settings.MAX_UPLOAD_BYTES:,} bytes; "
+                        "ask an admin to allow a server path instead",
+                        field="file",
+                    )
+                digest.update(block)
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+        if not size:
+            raise SubmitError("the file is empty", field="file")
+        storage.publish(path, key)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Upload.objects.create(
+        project=project,
+        created_by=created_by,
+        file_name=file_name[:255],
+        path=key,
+        size_bytes=size,
+        sha256=digest.hexdigest(),
+    )
+
+
+def delete_upload(upload: Upload) -> None:
+    """Forget a sent file nothing was made of."""
+    upload.delete()
+    if not upload.is_external:
+        storage.delete(upload.path)
+
+
+def name_source(*, project: Project, created_by: User, source: str) -> Upload:
+    """Refer to a server-side path or URL below one of `TRIVIUM_IMPORT_ROOTS`.
+
+    Raises:
+        SubmitError: it lies outside of them, or is not there.
+    """
+    allowed = _allowed_source(source)
+    return Upload.objects.create(
+        project=project,
+        created_by=created_by,
+        file_name=source.rstrip("/").rsplit("/", 1)[-1][:255],
+        path=allowed,
+        is_external=True,
+    )
+
+
+def _allowed_source(source: str) -> str:
+    if not settings.IMPORT_ROOTS:
+        raise SubmitError(
+            "no server path may be read here; an admin allows some with "
+            "TRIVIUM_IMPORT_ROOTS",
+            field="path",
+        )
+    if "://" in source:
+        if ".." in source or "%" in source or "@" in source or "\\" in source:
+            raise SubmitError(f"{source!r} is not a plain URL", field="path")
+        if any(
+            "://" in root and source.startswith(root.rstrip("/") + "/")
+            for root in settings.IMPORT_ROOTS
+        ):
+            return source
+    else:
+        path = Path(source).resolve() if "\0" not in source else Path()
+        for root in settings.IMPORT_ROOTS:
+            if "://" not in root and path.is_relative_to(Path(root).resolve()):
+                if not path.is_file():
+                    raise SubmitError(f"{source!r} is not a file", field="path")
+                return str(path)
+    raise SubmitError(
+        f"{source!r} lies outside the allowed places: "
+        + ", ".join(settings.IMPORT_ROOTS),
+        field="path",
+    )
+
+
+def claim_version(run: Run, spec: IngestSpec, name: str) -> str:
+    """Make the version an ingest run will fill; returns the dataset's name.
+
+    A version whose run ended without filling it is taken over.
+    """
+    project = run.project
+    cleaned = clean_name(name) or name_from_file(spec.file_name)
+    dataset, _ = Dataset.objects.select_for_update().get_or_create(
+        project=project,
+        name=cleaned,
+        defaults={"kind": spec.dataset_kind, "created_by": run.created_by},
+    )
+    if dataset.kind != spec.dataset_kind:
+        raise SubmitError(
+            f"dataset {cleaned!r} holds {dataset.get_kind_display().lower()} rows, "
+            f"not {spec.dataset_kind}",
+            field="name",
+        )
+    abandoned = dataset.versions.filter(path="", run__state__in=Run.TERMINAL).first()
+    if abandoned is not None:
+        DatasetVersion.objects.filter(pk=abandoned.pk).update(
+            run=run, source_name=spec.file_name
+        )
+        return cleaned
+    newest = dataset.versions.aggregate(newest=Max("number"))["newest"] or 0
+    DatasetVersion.objects.create(
+        dataset=dataset, number=newest + 1, run=run, source_name=spec.file_name
+    )
+    return cleaned
+
+
+def record_version(run: Run, output: Path, result: dict[str, Any]) -> None:  # noqa: ARG001
+    """Publish the rows of a finished ingest run and fill its version."""
+    card = DatasetCard.model_validate_json((output / DATASET_CARD).read_bytes())
+    size = sum(file.stat().st_size for file in output.iterdir())
+    key = storage.publish(output, f"datasets/{card.content_sha256}")
+    DatasetVersion.objects.filter(run=run).update(
+        path=key,
+        content_sha256=card.content_sha256,
+        card=card.model_dump(mode="json"),
+        rows=card.rows,
+        size_bytes=size,
+    )
+
+
+def add_sample_corpus(*, project: Project, created_by: User) -> Run:
+    """Queue the ingest of the bundled corpus, Tiny World."""
+    from trivium.runs.kinds import start_run  # it imports this module
+
+    with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
+        tinyworld.write_corpus(file)
+        file.seek(0)
+        upload = create_upload(
+            project=project,
+            created_by=created_by,
+            file_name="tiny-world.jsonl",
+            content=file,
+        )
+    spec = IngestSpec(source=str(upload.pk), file_name=upload.file_name)
+    return start_run(
+        project=project, created_by=created_by, spec=spec, name=SAMPLE_NAME
+    )
+
+
+@transaction.atomic
+def delete_version(version: DatasetVersion) -> None:
+    """Delete a version nothing depends on; its files go when no version shares them.
+
+    Raises:
+        InUseError: a tokenizer, a model or an unfinished run uses it.
+    """
+    users = [f"tokenizer {item}" for item in version.tokenizers.all()[:5]]
+    users += [f"model {item}" for item in version.models.all()[:5]]
+    users += [
+        f"run {run}"
+        for run in version.dataset.project.runs.filter(
+            spec__dataset=str(version.pk)
+        ).exclude(state__in=Run.TERMINAL)[:5]
+    ]
+    if version.run is not None and not version.run.is_finished:
+        users.append(f"run {version.run}")
+    if users:
+        raise InUseError(f"{version} is used by {', '.join(users)}")
+
+    path = version.path
+    dataset = version.dataset
+    version.delete()
+    if not dataset.versions.exists():
+        dataset.delete()
+    if path and not DatasetVersion.objects.filter(path=path).exists():
+        transaction.on_commit(lambda: storage.delete(path))
+
+
+__all__ = [
+    "InUseError",
+    "add_sample_corpus",
+    "claim_version",
+    "create_upload",
+    "delete_upload",
+    "delete_version",
+    "name_source",
+    "record_version",
+]

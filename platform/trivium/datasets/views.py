@@ -1,0 +1,245 @@
+"""Pages of datasets: list, one dataset, and bringing data in."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import filesizeformat
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from pydantic import ValidationError
+from runspec import IngestSpec
+from runspec.layout import DatasetCard
+
+from trivium.datasets import bad_rows, histogram, preview, queries, services
+from trivium.datasets.forms import ImportForm
+from trivium.datasets.models import Dataset, DatasetVersion, Upload
+from trivium.http import SignedInRequest, add_form_error
+from trivium.projects.models import Project, Role
+from trivium.projects.queries import get_project, has_role, require_role
+from trivium.runs.errors import SubmitError
+from trivium.runs.kinds import start_run
+from trivium.runs.models import Run
+
+ROWS_PER_PAGE = 20
+MAX_ENVELOPE_BYTES = 1_000_000
+"""What a form may hold beside its file."""
+
+
+@login_required
+@require_safe
+def list_datasets(request: SignedInRequest, slug: str) -> HttpResponse:
+    """List a project's datasets; `?q=` narrows by name."""
+    project = get_project(request.user, slug)
+    search = request.GET.get("q", "").replace("\0", "").strip()
+    datasets = queries.datasets_with_newest(project)
+    if search:
+        datasets = datasets.filter(name__icontains=search)
+    context = {
+        "project": project,
+        "datasets": datasets[:500],
+        "search": search,
+        "can_edit": has_role(request.user, project, Role.ENGINEER),
+    }
+    return render(request, "datasets/list.html", context)
+
+
+@login_required
+@require_safe
+def dataset_detail(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
+    """Show one version of a dataset: `?v=` a number, or the newest."""
+    project = get_project(request.user, slug)
+    dataset = get_object_or_404(Dataset, project=project, pk=pk)
+    versions = list(dataset.versions.select_related("run").order_by("-number"))
+    version = _chosen(versions, request.GET.get("v", ""))
+    context: dict[str, Any] = {
+        "project": project,
+        "dataset": dataset,
+        "versions": versions,
+        "version": version,
+        "can_edit": has_role(request.user, project, Role.ENGINEER),
+        "bad_rows": bad_rows.read_bad_rows(version),
+    }
+    if version.is_ready:
+        card = DatasetCard.model_validate(version.card)
+        context |= {"card": card, "bars": histogram.bars(card.length_histogram)}
+        context |= _preview_page(request, version, card)
+    template = "datasets/detail.html"
+    if request.htmx and request.htmx.target == "preview":
+        template += "#preview"
+    return render(request, template, context)
+
+
+def _chosen(versions: list[DatasetVersion], number: str) -> DatasetVersion:
+    if not number and versions:
+        return versions[0]
+    for version in versions:
+        if str(version.number) == number:
+            return version
+    raise Http404("no such version")
+
+
+def _preview_page(
+    request: HttpRequest, version: DatasetVersion, card: DatasetCard
+) -> dict[str, Any]:
+    """Return the rows of `?split=` that `?page=` shows."""
+    split = request.GET.get("split", "train")
+    if split not in card.splits:
+        split = next(iter(card.splits), "")
+    asked = request.GET.get("page", "1")
+    page = int(asked) if asked.isdecimal() and len(asked) < 12 else 1
+    total = card.splits[split].rows if split else 0
+    last = max(1, -(-total // ROWS_PER_PAGE))
+    page = min(max(page, 1), last)
+    first = (page - 1) * ROWS_PER_PAGE
+    try:
+        rows, _ = preview.read_rows(version, split, offset=first, limit=ROWS_PER_PAGE)
+    except (FileNotFoundError, KeyError):
+        return {"is_gone": True}
+    return {
+        "rows": list(enumerate(rows, start=first + 1)),
+        "split": split,
+        "page": page,
+        "last_page": last,
+        "previous_page": page - 1 if page > 1 else None,
+        "next_page": page + 1 if page < last else None,
+    }
+
+
+@csrf_exempt
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def create_dataset(request: SignedInRequest, slug: str) -> HttpResponse:
+    """Bring data in. Who may, and how much, is asked before the body is parsed.
+
+    The CSRF check reads the form, and with it the file: hence exempt here, and made
+    by the inner view.
+    """
+    project = get_project(request.user, slug)
+    require_role(request.user, project, Role.ENGINEER)
+    length = request.headers.get("Content-Length", "")
+    limit = settings.MAX_UPLOAD_BYTES
+    if length.isdecimal() and int(length) > limit + MAX_ENVELOPE_BYTES:
+        form = ImportForm()
+        sentence = (
+            f"The file is larger than {filesizeformat(limit)}, the most this "
+            "installation takes. Ask an admin to allow a server path instead."
+        )
+        return _import_page(request, project, form, status=413, sentence=sentence)
+    response: HttpResponse = _create_dataset(request, project)
+    return response
+
+
+@csrf_protect
+def _create_dataset(request: SignedInRequest, project: Project) -> HttpResponse:
+    if request.method != "POST":
+        known = {"name": request.GET.get("name", "")[:200]}
+        return _import_page(request, project, ImportForm(initial=known), status=200)
+    form = ImportForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _import_page(request, project, form, status=422)
+    try:
+        run = _start_ingest(request, project, form)
+    except SubmitError as error:
+        add_form_error(form, error)
+    except ValidationError as error:
+        for problem in error.errors():
+            field = str(problem["loc"][0]) if problem["loc"] else ""
+            text = str(problem["msg"]).removeprefix("Value error, ")
+            add_form_error(form, SubmitError(text, field=field))
+    else:
+        return redirect("runs:detail", project.slug, run.pk)
+    return _import_page(request, project, form, status=422)
+
+
+def _start_ingest(request: SignedInRequest, project: Project, form: ImportForm) -> Run:
+    """Keep what was sent and queue its ingest; a refused one leaves nothing behind."""
+    upload = _take_source(request, project, form)
+    try:
+        spec = IngestSpec(
+            source=str(upload.pk), file_name=upload.file_name, **form.settings()
+        )
+        return start_run(
+            project=project,
+            created_by=request.user,
+            spec=spec,
+            name=form.cleaned_data["name"],
+        )
+    except BaseException:
+        services.delete_upload(upload)
+        raise
+
+
+def _take_source(
+    request: SignedInRequest, project: Project, form: ImportForm
+) -> Upload:
+    file = form.sent_file
+    if file is None:
+        path = form.cleaned_data["path"]
+        return services.name_source(
+            project=project, created_by=request.user, source=path
+        )
+    return services.create_upload(
+        project=project,
+        created_by=request.user,
+        file_name=file.name or "upload",
+        content=file,
+    )
+
+
+def _import_page(
+    request: SignedInRequest,
+    project: Project,
+    form: ImportForm,
+    *,
+    status: int,
+    sentence: str = "",
+) -> HttpResponse:
+    context = {
+        "project": project,
+        "form": form,
+        "sentence": sentence,
+        "max_bytes": settings.MAX_UPLOAD_BYTES,
+        "import_roots": settings.IMPORT_ROOTS,
+    }
+    return render(request, "datasets/new.html", context, status=status)
+
+
+@login_required
+@require_POST
+def add_sample(request: SignedInRequest, slug: str) -> HttpResponse:
+    """Queue the ingest of the bundled corpus."""
+    project = get_project(request.user, slug)
+    require_role(request.user, project, Role.ENGINEER)
+    try:
+        run = services.add_sample_corpus(project=project, created_by=request.user)
+    except SubmitError as error:
+        messages.error(request, f"{error}.")
+        return redirect("datasets:list", slug)
+    return redirect("runs:detail", slug, run.pk)
+
+
+@login_required
+@require_POST
+def delete_version(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
+    """Delete a version nothing depends on, or say what does."""
+    project = get_project(request.user, slug)
+    require_role(request.user, project, Role.ENGINEER)
+    version = get_object_or_404(
+        DatasetVersion.objects.select_related("dataset", "run"),
+        dataset__project=project,
+        pk=pk,
+    )
+    dataset, name = version.dataset, str(version)
+    try:
+        services.delete_version(version)
+    except services.InUseError as error:
+        messages.error(request, f"{error}. Delete that first.")
+        return redirect("datasets:detail", slug, dataset.pk)
+    messages.success(request, f"{name} was deleted.")
+    if Dataset.objects.filter(pk=dataset.pk).exists():
+        return redirect("datasets:detail", slug, dataset.pk)
+    return redirect("datasets:list", slug)

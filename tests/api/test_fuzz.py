@@ -1,0 +1,118 @@
+"""No request whatever makes the server fail: never a 5xx, always the one shape."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from runspec import SPECS
+
+pytestmark = pytest.mark.django_db(databases=["default", "metrics"])
+
+FUZZ = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+TEXTS = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(["", "\0", "\ud800", "-1", "9" * 30, "1e999", "nan", "../x", "%"]),
+)
+NUMBERS = st.one_of(
+    st.integers(),
+    st.sampled_from([0, -1, 2**31, 2**63 - 1, 2**63, 10**400]),
+    st.floats(),
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+IDS = st.sampled_from([1, 2, 0, 10**30])
+NAMES = st.sampled_from(["tokenizer.json", "..%2f..%2fx", "%00", "a/b", "%ff"])
+PARAMETERS = [
+    "cursor", "limit", "project", "state", "kind", "q", "name", "max_points",
+    "after_step", "attempt", "offset", "split", "text", "x",
+]  # fmt: skip
+READS = [
+    "/projects", "/projects/grammar", "/datasets", "/datasets/{id}",
+    "/datasets/{id}/versions", "/datasets/{id}/versions/{id}",
+    "/datasets/{id}/versions/{id}/rows", "/tokenizers", "/tokenizers/{id}",
+    "/tokenizers/{id}/files", "/tokenizers/{id}/files/{name}", "/models",
+    "/models/{id}", "/models/{id}/files", "/models/{id}/files/{name}", "/runs",
+    "/runs/{id}", "/runs/{id}/metrics", "/runs/{id}/samples",
+    "/runs/{id}/checkpoints", "/runs/{id}/warnings", "/runs/{id}/history",
+    "/runs/{id}/log", "/workers", "/workers/{id}",
+]  # fmt: skip
+WRITES = [
+    "/projects", "/datasets", "/tokenizers", "/tokenizers/{id}/try", "/runs",
+    "/runs/{id}/cancel", "/runs/{id}/pause", "/runs/{id}/resume",
+    "/runs/{id}/retry", "/runs/{id}/priority",
+]  # fmt: skip
+FIELDS = [
+    "project", "name", "description", "spec", "priority", "changes", "path",
+    "settings", "text", "x",
+]  # fmt: skip
+
+
+def assert_sound(response) -> None:
+    assert response.status_code < 500, response.content
+    if response.status_code >= 400:
+        assert set(response.json()["error"]) <= {"type", "message", "field"}
+    elif not response.streaming:
+        json.loads(response.content, parse_constant=refuse_constant)
+
+
+def refuse_constant(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def fill(path: str, ident: int, name: str) -> str:
+    return path.replace("{id}", str(ident)).replace("{name}", name)
+
+
+@pytest.mark.parametrize("path", READS)
+@FUZZ
+@given(
+    params=st.dictionaries(st.sampled_from(PARAMETERS), TEXTS, max_size=4),
+    target=st.tuples(IDS, NAMES),
+)
+def test_reading_never_fails(path, params, target, ada, tokenizer_run):
+    params = {
+        key: value.encode(errors="surrogatepass") for key, value in params.items()
+    }
+    assert_sound(ada.client.get("/api/v1" + fill(path, *target), params))
+
+
+@pytest.mark.parametrize("path", WRITES)
+@FUZZ
+@given(
+    body=st.one_of(
+        VALUES, st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=5)
+    ),
+    ident=IDS,
+)
+def test_writing_never_fails(path, body, ident, ada, tokenizer_run):
+    assert_sound(ada.post(fill(path, ident, "x"), body))
+
+
+@pytest.mark.parametrize("kind", SPECS)
+@FUZZ
+@given(data=st.data())
+def test_no_spec_makes_the_server_fail(kind, data, ada, tokenizer_run):
+    fields = sorted(set(SPECS[kind].model_fields) - {"kind"})
+    drawn = data.draw(
+        st.dictionaries(
+            st.sampled_from(fields), VALUES | st.sampled_from(["1", "2"]), max_size=5
+        )
+    )
+    sound = {"dataset": "1", "tokenizer": "1", "source": "1", "file_name": "a.txt"}
+    spec = {
+        **{name: value for name, value in sound.items() if name in fields},
+        **drawn,
+        "kind": kind,
+    }
+    name = data.draw(TEXTS)
+    assert_sound(ada.post("/runs", {"project": "grammar", "spec": spec, "name": name}))
