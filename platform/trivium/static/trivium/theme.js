@@ -1,0 +1,6 @@
+// Loaded before the first paint, so that a remembered choice does not flash.
+"use strict";
+const chosenTheme = localStorage.getItem("theme");
+if (chosenTheme === "light" || chosenTheme === "dark") {
+  document.documentElement.dataset.theme = chosenTheme;
+}
