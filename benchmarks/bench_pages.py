@@ -1,0 +1,177 @@
+"""How long pages take at 10,000 runs and 10 M metric points.
+
+Run: `python benchmarks/bench_pages.py [--runs 10000] [--points 10000000]`
+
+Fills a throw-away home, serves it by uvicorn in one process as `make up` does, and
+asks for each page 40 times over one connection. Prints p50 and p95 in milliseconds and
+the transferred size. The first request of each page is printed apart, as "cold".
+"""
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "platform"), str(ROOT / "workers")]
+CHUNK = 1024
+
+
+def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
+    """Make a project full of runs; return a session cookie and the pages to ask for."""
+    import django
+
+    django.setup()
+    import numpy as np
+    from django.contrib.auth import SESSION_KEY, get_user_model
+    from django.contrib.sessions.backends.db import SessionStore
+    from django.core.management import call_command
+    from django.utils import timezone
+
+    call_command("migrate", verbosity=0)
+    call_command("migrate", database="metrics", verbosity=0)
+    from trivium.metrics.models import MetricChunk, MetricStream
+    from trivium.projects.models import Membership, Project, Role
+    from trivium.runs.models import Run
+
+    user = get_user_model().objects.create_user("bench", password="x" * 20)
+    user.is_staff = True
+    user.save()
+    project = Project.objects.create(name="Bench", slug="bench", created_by=user)
+    Membership.objects.create(project=project, user=user, role=Role.ADMIN)
+    states = ["succeeded"] * 7 + ["failed", "cancelled", "queued"]
+    Run.objects.bulk_create(
+        [
+            Run(
+                project=project,
+                created_by=user,
+                kind="pretrain",
+                name=f"run {number}",
+                spec={"kind": "pretrain"},
+                spec_sha256="0" * 64,
+                state=states[number % len(states)],
+                step=1000,
+                total_steps=1000,
+                fence=1,
+                ended=timezone.now(),
+            )
+            for number in range(num_runs)
+        ],
+        batch_size=500,
+    )
+    newest = Run.objects.filter(state="succeeded").order_by("-id").first()
+    assert newest is not None
+    others = list(Run.objects.order_by("-id").values_list("pk", flat=True)[1:51])
+    big, rest = num_points // 10, num_points - num_points // 10
+    plan = [(newest.pk, "train/loss", big)]
+    plan += [(pk, "train/loss", rest // len(others)) for pk in others]
+    generator = np.random.default_rng(0)
+    for run_id, name, count in plan:
+        MetricStream.objects.create(run_id=run_id, fence=1, offset=0)
+        values = 4 * np.exp(-np.arange(count) / count * 3) + generator.normal(
+            0, 0.1, count
+        )
+        steps = np.arange(1, count + 1, dtype="<i8")
+        MetricChunk.objects.bulk_create(
+            [
+                MetricChunk(
+                    run_id=run_id,
+                    name=name,
+                    fence=1,
+                    index=index,
+                    count=len(steps[start : start + CHUNK]),
+                    first_step=int(steps[start]),
+                    last_step=int(steps[min(start + CHUNK, count) - 1]),
+                    steps=steps[start : start + CHUNK].tobytes(),
+                    values=values[start : start + CHUNK].astype("<f8").tobytes(),
+                )
+                for index, start in enumerate(range(0, count, CHUNK))
+            ],
+            batch_size=200,
+        )
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
+    session["_auth_user_hash"] = user.get_session_auth_hash()
+    session.create()
+    base = f"/p/{project.slug}"
+    pages = {
+        "pipeline home": f"{base}/",
+        "runs list": f"{base}/runs/",
+        "runs list, filtered": f"{base}/runs/?state=failed",
+        "runs list, searched": f"{base}/runs/?q=run+99",
+        "run page": f"{base}/runs/{newest.pk}/",
+        f"chart of {big:,} points": f"{base}/runs/{newest.pk}/chart-data/",
+        "models": f"{base}/models/",
+        "datasets": f"{base}/data/",
+        "API: runs": f"/api/v1/runs?project={project.slug}",
+    }
+    return session.session_key, pages
+
+
+def main() -> None:
+    """Fill, serve, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--points", type=int, default=10_000_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.update(TRIVIUM_HOME=home, DJANGO_SETTINGS_MODULE="trivium.settings")
+        os.environ["LOG_LEVEL"] = "WARNING"
+        began = time.perf_counter()
+        cookie, pages = fill(arguments.runs, arguments.points)
+        print(f"filled in {time.perf_counter() - began:.0f} s")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        began = time.perf_counter()
+        server = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "uvicorn", "trivium.asgi:application"),
+                *("--port", str(port), "--log-level", "warning"),
+            ],
+            env=os.environ | {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'workers'}"},
+        )
+        try:
+            measure(port, cookie, pages, began)
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def measure(port: int, cookie: str, pages: dict[str, str], began: float) -> None:
+    """Ask for each page many times; print a line each."""
+    import httpx
+
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", cookies={"sessionid": cookie}, timeout=60
+    ) as client:
+        while True:
+            try:
+                client.get("/healthz")
+                break
+            except httpx.ConnectError:
+                time.sleep(0.02)
+        print(f"web process start: {time.perf_counter() - began:.2f} s")
+        print(f"{'page':32} {'cold':>8} {'p50':>8} {'p95':>8} {'KB':>7}  (ms)")
+        for name, path in pages.items():
+            times = []
+            for _ in range(41):
+                start = time.perf_counter()
+                response = client.get(path)
+                times.append(1000 * (time.perf_counter() - start))
+            response.raise_for_status()
+            cold, warm = times[0], sorted(times[1:])
+            print(
+                f"{name:32} {cold:8.0f} {statistics.median(warm):8.0f} "
+                f"{warm[int(0.95 * len(warm))]:8.0f} {len(response.content) / 1e3:7.0f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
