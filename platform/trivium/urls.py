@@ -1,5 +1,16 @@
 """Every address of the site."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("", include("trivium.pages.urls")),
+    path("", include("trivium.projects.urls")),
+    path("", include("trivium.datasets.urls")),
+    path("", include("trivium.tokenizers.urls")),
+    path("", include("trivium.models.urls")),
+    path("", include("trivium.runs.urls")),
+    path("", include("trivium.workers.urls")),
+    path("", include("trivium.api.urls")),
+    path("accounts/", include("trivium.accounts.urls")),
+    path("accounts/", include("allauth.urls")),
+]

@@ -1,0 +1,6 @@
+"""Addresses of models."""
+
+from django.urls import URLPattern
+
+app_name = "models"
+urlpatterns: list[URLPattern] = []
