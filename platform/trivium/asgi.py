@@ -1,9 +1,34 @@
-"""The ASGI application."""
+"""The ASGI application, with a sweeper beside it while it serves."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trivium.settings")
 
-application = get_asgi_application()
+django_application = get_asgi_application()
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Answer requests; the server's start and end are the sweeper's too."""
+    if scope["type"] == "lifespan":
+        await sweep_while_serving(receive, send)
+    else:
+        await django_application(scope, receive, send)
+
+
+async def sweep_while_serving(receive: Any, send: Any) -> None:
+    """Run the sweeper from the server's start to its end."""
+    from trivium.runs.sweeping import Sweeper
+
+    sweeper = Sweeper()
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            sweeper.start()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            sweeper.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

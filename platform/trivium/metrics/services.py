@@ -80,7 +80,9 @@ def take_stream(
         StaleWriterError: a newer attempt holds the stream.
     """
     if seen.fence > fence:
-        raise StaleWriterError(f"run {run_id}: fence {seen.fence} is newer than {fence}")
+        raise StaleWriterError(
+            f"run {run_id}: fence {seen.fence} is newer than {fence}"
+        )
     with transaction.atomic(using=settings.METRICS_DATABASE):
         MetricStream.objects.get_or_create(
             run_id=run_id, defaults={"fence": 0, "offset": 0}
@@ -101,6 +103,36 @@ def supersede_after(*, run_id: int, fence: int, step: int | None) -> None:
     older.filter(last_step__gt=limit).filter(
         Q(superseded_after__isnull=True) | Q(superseded_after__gt=limit)
     ).update(superseded_after=limit)
+
+
+def copy_curves(*, source: int, target: int, last_step: int) -> None:
+    """Let run `target` begin with the curves of `source` up to `last_step`, once.
+
+    They carry fence 0: no attempt wrote them.
+    """
+    with transaction.atomic(using=settings.METRICS_DATABASE):
+        if MetricChunk.objects.filter(run_id=target).exists():
+            return
+        names = MetricChunk.objects.filter(run_id=source).values_list("name", flat=True)
+        points = [
+            Point(name, step, value)
+            for name in sorted(set(names))
+            for step, value in _kept_points(source, name, last_step)
+        ]
+        _store(target, 0, points)
+
+
+def _kept_points(run_id: int, name: str, last_step: int) -> list[tuple[int, float]]:
+    chunks = MetricChunk.objects.filter(run_id=run_id, name=name)
+    found: list[tuple[int, float]] = []
+    for chunk in chunks.order_by("fence", "index"):
+        limit = last_step
+        if chunk.superseded_after is not None:
+            limit = min(limit, chunk.superseded_after)
+        steps = np.frombuffer(chunk.steps, dtype="<i8").tolist()
+        values = np.frombuffer(chunk.values, dtype="<f8").tolist()
+        found += [pair for pair in zip(steps, values, strict=True) if pair[0] <= limit]
+    return found
 
 
 def delete_curves(run_id: int) -> None:
@@ -135,12 +167,11 @@ def _store(run_id: int, fence: int, points: Iterable[Point]) -> None:
         )
         if last is None and _has_too_many_names(run_id):
             continue
-        room = CHUNK_POINTS - last.count if last else 0
-        if last is not None and room > 0:
+        room = max(0, CHUNK_POINTS - last.count) if last else 0
+        if last is not None and room:
             _extend(last, pairs[:room])
-            pairs = pairs[room:]
         index = last.index + 1 if last else 0
-        _add_chunks(run_id, name, fence, index, pairs)
+        _add_chunks(run_id, name, fence, index, pairs[room:])
 
 
 def _has_too_many_names(run_id: int) -> bool:

@@ -60,30 +60,34 @@ def record_events(
             .update(events_offset=offset)
         ):
             return False
-        changes: dict[str, Any] = {}
-        for event in batch:
-            match event:
-                case events.Progress():
-                    changes = {
-                        "step": event.step,
-                        "total_steps": event.total,
-                        "unit": event.unit,
-                        "phase": event.phase[:100],
-                        "tokens": event.tokens,
-                        "tokens_per_s": event.tokens_per_s,
-                        "eta_s": event.eta_s,
-                    }
-                case events.Sample():
-                    _add_sample(claim, event)
-                case events.Warning():
-                    add_warning(claim, event.message, step=event.step)
-                case events.Checkpoint():
-                    add_checkpoint(claim, event)
-                case _:
-                    pass  # metrics are stored apart; result and error end the attempt
-        if batch:
-            current(claim).update(version=F("version") + 1, **changes)
+        store_events(claim, batch)
     return True
+
+
+def store_events(claim: Claim, batch: Sequence[events.AnyEvent]) -> None:
+    """Store events inside the caller's transaction, which has checked the fence."""
+    changes: dict[str, Any] = {}
+    for event in batch:
+        match event:
+            case events.Progress():
+                changes = {
+                    "step": event.step,
+                    "total_steps": event.total,
+                    "unit": event.unit,
+                    "phase": event.phase[:100],
+                    "tokens": event.tokens,
+                    "tokens_per_s": event.tokens_per_s,
+                    "eta_s": event.eta_s,
+                }
+            case events.Sample():
+                _add_sample(claim, event)
+            case events.Warning():
+                add_warning(claim, event.message, step=event.step)
+            case events.Checkpoint():
+                add_checkpoint(claim, event)
+            case _:
+                pass  # metrics are stored apart; result and error end the attempt
+    current(claim).update(version=F("version") + 1, **changes)
 
 
 def _add_sample(claim: Claim, event: events.Sample) -> None:

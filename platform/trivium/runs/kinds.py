@@ -83,7 +83,8 @@ def start_run(
 def retry_run(*, run: Run, actor: User, changes: dict[str, Any]) -> Run:
     """Queue a new run like a failed or cancelled one, with some settings changed.
 
-    The unfinished object of the old run is filled by the new one.
+    The unfinished object of the old run is filled by the new one. With unchanged
+    settings it goes on from the old run's last checkpoint.
 
     Raises:
         SubmitError: the run has not failed or been cancelled.
@@ -95,13 +96,18 @@ def retry_run(*, run: Run, actor: User, changes: dict[str, Any]) -> Run:
             "cancelled run can be tried again"
         )
     spec = parse_spec({**run.spec, **changes, "kind": run.kind})
-    return start_run(
-        project=run.project,
-        created_by=actor,
-        spec=spec,
-        name=run.name,
-        priority=run.priority,
-    )
+    with transaction.atomic():
+        again = start_run(
+            project=run.project,
+            created_by=actor,
+            spec=spec,
+            name=run.name,
+            priority=run.priority,
+        )
+        if spec.is_resumable and spec.sha256() == run.spec_sha256:
+            Run.objects.filter(pk=again.pk).update(continues=run)
+            again.continues = run
+    return again
 
 
 def resolve_spec(run: Run) -> Spec:

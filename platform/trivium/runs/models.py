@@ -64,6 +64,11 @@ class Run(models.Model):
         "self", symmetrical=False, related_name="dependants", blank=True
     )
 
+    continues = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, related_name="continued_by"
+    )
+    """The cancelled or failed run whose last checkpoint this one goes on from."""
+
     fence = models.PositiveIntegerField(default=0)
     worker = models.ForeignKey(
         Worker, models.SET_NULL, null=True, blank=True, related_name="runs"

@@ -1,0 +1,82 @@
+"""What a host has to run on. Found without torch, so that a node stays light."""
+
+import os
+import subprocess
+
+import psutil
+from django.conf import settings
+from trivium.workers.models import Device
+from trivium.workers.services import Found
+
+GPU_QUERY = "--query-gpu=index,name,memory.total"
+
+
+def find_devices(queues: list[str]) -> list[Found]:
+    """Return the slots of the queues this worker serves, CPU slots last.
+
+    Raises:
+        LookupError: it shall serve `gpu`, and the host has none.
+    """
+    found = []
+    if "gpu" in queues:
+        found += find_gpus()
+        if not found:
+            raise LookupError(
+                "queue gpu: nvidia-smi finds no GPU here; leave it out of --queues"
+            )
+    if "cpu" in queues:
+        share = psutil.virtual_memory().total // settings.CPU_SLOTS
+        threads = threads_per_slot()
+        found += [
+            Found(Device.Kind.CPU, index, f"{threads} CPU cores", share)
+            for index in range(settings.CPU_SLOTS)
+        ]
+    return found
+
+
+def find_gpus() -> list[Found]:
+    """Return the NVIDIA GPUs of this host; none where the driver is missing."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", GPU_QUERY, "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    rows = [line.split(", ") for line in done.stdout.splitlines() if line.strip()]
+    return [
+        Found(Device.Kind.GPU, int(index), name, int(mebibytes) * 2**20)
+        for index, name, mebibytes in rows
+    ]
+
+
+def num_cores() -> int:
+    """Return the cores this process may use, which a container may limit."""
+    return len(os.sched_getaffinity(0))
+
+
+def threads_per_slot() -> int:
+    """Return how many threads a run on one CPU slot gets."""
+    return max(1, num_cores() // settings.CPU_SLOTS)
+
+
+def trainer_environment(devices: list[str]) -> dict[str, str]:
+    """Return all the environment a trainer gets: nothing that opens a door.
+
+    `devices` are those of its attempt, like `cuda:1` or `cpu:0`; it sees no others.
+    """
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR")
+    gpus = [name.removeprefix("cuda:") for name in devices if name.startswith("cuda:")]
+    threads = num_cores() if gpus else threads_per_slot() * max(1, len(devices))
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "CUDA_VISIBLE_DEVICES": ",".join(gpus),
+        "OMP_NUM_THREADS": str(min(threads, num_cores())),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "true",
+        "PYTHONUNBUFFERED": "1",
+    }
