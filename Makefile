@@ -5,7 +5,6 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt
-SITE = $(shell $(BIN)/python -c 'import site; print(site.getsitepackages()[0])')
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t'
@@ -16,7 +15,7 @@ $(VENV)/.workers: requirements/web.in requirements/workers.in requirements/const
 	@echo "Installing requirements into $(VENV) (once; some minutes)…"
 	@$(PIP) torch==2.13.0
 	@$(PIP) -r requirements/workers.in
-	@printf '%s\n' "$(CURDIR)/platform" "$(CURDIR)/workers" > "$(SITE)/trivium-source-roots.pth"
+	@printf '%s\n' "$(CURDIR)/platform" "$(CURDIR)/workers" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/trivium-source-roots.pth"
 	@printf '#!/bin/sh\nexec "%s/python" -m trivium.cli "$$@"\n' "$(CURDIR)/$(BIN)" > $(BIN)/trivium && chmod +x $(BIN)/trivium
 	@touch $@
 

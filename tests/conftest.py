@@ -22,26 +22,31 @@ def shared_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def test_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of the installation under test; child processes get it too."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
 def django_db_modify_db_settings(
-    django_db_modify_db_settings_parallel_suffix: None,
-    tmp_path_factory: pytest.TempPathFactory,
+    django_db_modify_db_settings_parallel_suffix: None, test_home: Path
 ) -> None:
-    """Keep SQLite's test files out of the installation's own folder."""
-    folder = tmp_path_factory.mktemp("databases")
+    """Lay SQLite's test files where a child process with this home looks for them."""
     for connection in connections.all():
         if connection.vendor == "sqlite":
-            name = str(folder / f"{connection.alias}.sqlite3")
+            file = "trivium" if connection.alias == "default" else connection.alias
+            name = str(test_home / f"{file}.sqlite3")
             connection.settings_dict["TEST"]["NAME"] = name
 
 
 @pytest.fixture(autouse=True)
-def own_folders(settings: Settings, tmp_path: Path) -> None:
+def own_folders(settings: Settings, test_home: Path, tmp_path: Path) -> None:
     """Give each test a storage, a work folder and a bell of its own."""
-    home = tmp_path / "home"
-    settings.STORAGE_URL = f"file://{home / 'storage'}"
-    settings.WORK_DIR = home / "work"
-    settings.BELL_DIR = home / "bell"
-    settings.FILE_UPLOAD_TEMP_DIR = home / "uploads"
+    settings.HOME = test_home
+    settings.STORAGE_URL = f"file://{tmp_path / 'storage'}"
+    settings.WORK_DIR = tmp_path / "work"
+    settings.BELL_DIR = tmp_path / "bell"
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "uploads"
     for folder in (settings.WORK_DIR, settings.BELL_DIR, settings.FILE_UPLOAD_TEMP_DIR):
         folder.mkdir(mode=0o700, parents=True)
 

@@ -179,7 +179,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env_str("REDIS_URL")
 if REDIS_URL and urlsplit(REDIS_URL).scheme not in {"redis", "rediss", "unix"}:
     raise ImproperlyConfigured(f"REDIS_URL={REDIS_URL!r} is not a redis:// URL")
-BELL_DIR = HOME / "bell"
+BELL_DIR = Path(env_str("TRIVIUM_BELL") or HOME / "bell")
 
 LEASE_S = env_float("TRIVIUM_LEASE_S", 60.0, least=0.5)
 HEARTBEAT_S = env_float("TRIVIUM_HEARTBEAT_S", min(10.0, LEASE_S / 6), least=0.05)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from trivium.accounts.models import ApiToken
 from trivium.runs.models import Run
 
-pytestmark = pytest.mark.django_db(databases=["default", "metrics"])
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 READS = [
     "/projects/grammar",

@@ -6,7 +6,7 @@ from trivium import storage
 from trivium.datasets.models import DatasetVersion
 from trivium.runs.models import Checkpoint, Run, RunWarning, Sample
 
-pytestmark = pytest.mark.django_db(databases=["default", "metrics"])
+pytestmark = pytest.mark.django_db(databases="__all__")
 
 
 def test_a_run_is_queued_with_the_object_it_makes(ada, version):

@@ -12,7 +12,7 @@ from trivium.projects.services import create_project
 from trivium.runs import logs
 from trivium.runs.models import Run
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "metrics"])
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 def test_projects_are_made_and_listed(trivium):

@@ -8,7 +8,7 @@ import pytest
 from trivium.cli import watch
 from trivium.runs.models import Run
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "metrics"])
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 def change_later(run_id: int, *changes: dict[str, object]) -> threading.Thread:

@@ -14,7 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trivium.settings")
 
 def end_with_standard_input() -> None:
     """Leave when whoever started this is gone."""
-    while sys.stdin.buffer.read(4096):
+    while os.read(sys.stdin.fileno(), 4096):
         pass
     os._exit(0)
 

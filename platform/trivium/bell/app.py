@@ -17,7 +17,8 @@ EXPIRES_S = 60
 
 def make_app() -> Celery:
     """Build the app on Redis where `REDIS_URL` names one, else on a folder."""
-    app = Celery("trivium", set_as_current=False)
+    # No fixups: Celery's own for Django loads every page to run Django's checks.
+    app = Celery("trivium", set_as_current=False, fixups=())
     if settings.REDIS_URL:
         url = settings.REDIS_URL
         options: dict[str, Any] = {
@@ -28,7 +29,7 @@ def make_app() -> Celery:
         }
     else:
         filesystem.register_transport()
-        url = f"{filesystem.NAME}://"
+        url = f"{filesystem.NAME}://localhost"
         folder = str(settings.BELL_DIR)
         options = {
             "data_folder_in": folder,
