@@ -1,0 +1,319 @@
+"""What the pages of runs show: rows, the header, and each tab of one run."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from django.db.models import Min, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+from runspec import SPECS
+
+from trivium.datasets.models import DatasetVersion
+from trivium.metrics.queries import curve_names
+from trivium.pages.templatetags import numbers
+from trivium.projects.models import Project
+from trivium.runs import logs
+from trivium.runs.models import Run
+from trivium.tokenizers.models import Tokenizer
+
+State = Run.State
+MAX_ROWS = 200
+MAX_RESULTS = 12
+LOG_BYTES = 65_536
+TABS = {
+    "charts": "Charts",
+    "samples": "Samples",
+    "log": "Log",
+    "checkpoints": "Checkpoints",
+    "spec": "Spec",
+    "lineage": "Lineage",
+    "events": "Events",
+}
+CURVED = {Run.Kind.PRETRAIN}
+"""Kinds whose page opens on charts even before there is a point."""
+
+
+class Actions(NamedTuple):
+    """What may be asked of a run in the state it is in."""
+
+    cancel: bool
+    pause: bool
+    resume: bool
+    retry: bool
+    reorder: bool
+
+
+class Row(NamedTuple):
+    """One row of the list."""
+
+    run: Run
+    can: Actions
+
+
+class Setting(NamedTuple):
+    """One setting of a spec, as a page shows it."""
+
+    label: str
+    value: Any
+    unit: str
+    help: str
+    is_default: bool
+
+
+class Relative(NamedTuple):
+    """An object or run that this run came from, or that comes from it."""
+
+    noun: str
+    name: str
+    url: str
+    state: str
+    run: Run | None = None
+
+
+def runs_for_pages(project: Project) -> QuerySet[Run]:
+    """Return a project's runs with what a row shows of them."""
+    return Run.objects.filter(project=project).select_related(
+        "project", "created_by", "worker"
+    )
+
+
+def actions_for(run: Run) -> Actions:
+    """Return what may be asked of a run."""
+    is_stopping = run.desired_state == Run.Desired.CANCEL
+    is_resumable = run.kind in SPECS and SPECS[run.kind].is_resumable
+    return Actions(
+        cancel=not run.is_finished and not is_stopping,
+        pause=run.state in {State.QUEUED, State.WAITING}
+        or (run.state == State.RUNNING and is_resumable and not is_stopping),
+        resume=run.state == State.PAUSED,
+        retry=run.state in {State.FAILED, State.CANCELLED},
+        reorder=run.state in {State.QUEUED, State.WAITING, State.PAUSED},
+    )
+
+
+def chosen_tab(run: Run, asked: str) -> str:
+    """Return the tab to show: the one asked for, or what matters most now."""
+    if asked in TABS:
+        return asked
+    if run.state == State.FAILED:
+        return "log"
+    if run.kind in CURVED or curve_names(run.pk):
+        return "charts"
+    return "events" if run.fence == 0 else "log"
+
+
+def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
+    """Return what the header and the side column need."""
+    can = actions_for(run)
+    attempt = run.attempts.select_related("worker").order_by("-fence").first()
+    return {
+        "run": run,
+        "project": run.project,
+        "can": can,
+        "can_edit": can_edit,
+        "can_retry": can.retry and can_edit,
+        "attempt": attempt,
+        "duration_s": duration_s(run),
+        "highlights": [
+            setting
+            for setting, level in settings_of(run)
+            if level == "basic" and setting.value is not None
+        ],
+        "results": results_of(run),
+        "relatives": inputs_of(run),
+        "output": output_of(run),
+    }
+
+
+def results_of(run: Run) -> list[tuple[str, str]]:
+    """Return the figures a run ended with, as a page shows them."""
+    found = []
+    for name, value in run.result.items():
+        label = name.replace("_", " ").capitalize()
+        if name.endswith("bytes"):
+            found.append((label.removesuffix(" bytes"), numbers.size(value)))
+        elif isinstance(value, bool | str):
+            found.append((label, str(value)[:60]))
+        elif isinstance(value, int):
+            found.append((label, numbers.count(value)))
+        elif isinstance(value, float):
+            found.append((label, numbers.decimal(value)))
+    return found[:MAX_RESULTS]
+
+
+def duration_s(run: Run) -> float | None:
+    """Seconds from the first start to the end, or to now."""
+    if run.started is None:
+        return None
+    return ((run.ended or timezone.now()) - run.started).total_seconds()
+
+
+def settings_of(run: Run) -> list[tuple[Setting, str]]:
+    """Return a run's settings with their levels, references left out."""
+    found = []
+    model = SPECS.get(run.kind)
+    for name, field in model.model_fields.items() if model else ():
+        extra: dict[str, Any] = dict(field.json_schema_extra or {})  # type: ignore[arg-type]
+        if name == "kind" or "reference" in extra or name not in run.spec:
+            continue
+        default = field.get_default()
+        value = run.spec[name]
+        if isinstance(value, list):
+            default, value = list(default or ()), value or None
+        setting = Setting(
+            extra.get("label") or name.replace("_", " ").capitalize(),
+            value,
+            extra.get("unit", ""),
+            field.description or "",
+            is_default=run.spec[name] == default,
+        )
+        found.append((setting, extra.get("level", "basic")))
+    return found
+
+
+def inputs_of(run: Run) -> list[Relative]:
+    """Return the objects a run's spec refers to, as far as they are still there."""
+    model = SPECS.get(run.kind)
+    found = []
+    for name, noun in model.references().items() if model else ():
+        raw = str(run.spec.get(name, ""))
+        if not raw.isdecimal():
+            continue
+        if noun == "dataset":
+            version = (
+                DatasetVersion.objects.select_related("dataset", "run")
+                .filter(pk=raw, dataset__project=run.project)
+                .first()
+            )
+            if version is not None:
+                found.append(relative_dataset(run.project, version))
+        elif noun == "tokenizer":
+            tokenizer = (
+                Tokenizer.objects.select_related("run")
+                .filter(pk=raw, project=run.project)
+                .first()
+            )
+            if tokenizer is not None:
+                found.append(relative(run.project, "tokenizer", tokenizer))
+    return found
+
+
+def output_of(run: Run) -> Relative | None:
+    """Return the object a run makes."""
+    version = (
+        DatasetVersion.objects.select_related("dataset", "run").filter(run=run).first()
+    )
+    if version is not None:
+        return relative_dataset(run.project, version)
+    for noun in ("tokenizer", "model"):
+        made = getattr(run, noun, None)
+        if made is not None:
+            return relative(run.project, noun, made)
+    return None
+
+
+def relative_dataset(project: Project, version: DatasetVersion) -> Relative:
+    """Return a dataset version with its address."""
+    url = reverse("datasets:detail", args=[project.slug, version.dataset_id])
+    state = "ready" if version.is_ready else "waiting"
+    return Relative("dataset", str(version), f"{url}?v={version.number}", state,
+                    version.run)  # fmt: skip
+
+
+def relative(project: Project, noun: str, made: Any) -> Relative:
+    """Return a tokenizer or a model with its address."""
+    url = reverse(f"{noun}s:detail", args=[project.slug, made.pk])
+    return Relative(
+        noun, str(made), url, "ready" if made.is_ready else "waiting", made.run
+    )
+
+
+def counts(run: Run) -> dict[str, int]:
+    """Return how much each tab holds, where that is worth a number."""
+    return {
+        "samples": run.samples.count(),
+        "checkpoints": run.checkpoints.count(),
+        "events": run.warnings.count(),
+    }
+
+
+def tab_context(run: Run, tab: str, *, attempt: int | None = None) -> dict[str, Any]:
+    """Return what one tab shows; `attempt` chooses a log."""
+    if tab == "log":
+        return log_tab(run, run.fence if attempt is None else attempt)
+    return TAB_CONTEXTS[tab](run)
+
+
+def charts_tab(run: Run) -> dict[str, Any]:
+    """Charts fetch their points themselves."""
+    return {"has_curves": bool(curve_names(run.pk))}
+
+
+def samples_tab(run: Run) -> dict[str, Any]:
+    """Texts, newest step first."""
+    return {"samples": run.samples.order_by("-step", "pk")[:MAX_ROWS]}
+
+
+def log_tab(run: Run, attempt: int) -> dict[str, Any]:
+    """The end of an attempt's log."""
+    return {
+        "log": logs.read_log(run.pk, attempt, limit=LOG_BYTES),
+        "log_attempt": attempt,
+        "attempts": range(1, min(run.fence, MAX_ROWS) + 1),
+    }
+
+
+def checkpoints_tab(run: Run) -> dict[str, Any]:
+    """Checkpoints, and the best figure among them."""
+    return {
+        "checkpoints": run.checkpoints.order_by("-step")[:MAX_ROWS],
+        "best": run.checkpoints.aggregate(best=Min("metric"))["best"],
+    }
+
+
+def spec_tab(run: Run) -> dict[str, Any]:
+    """Every setting."""
+    return {"groups": grouped(run)}
+
+
+def lineage_tab(run: Run) -> dict[str, Any]:
+    """Runs before and after; the objects are in the header's context."""
+    return {
+        "depends_on": run.depends_on.order_by("pk"),
+        "dependants": run.dependants.order_by("pk")[:MAX_ROWS],
+    }
+
+
+def events_tab(run: Run) -> dict[str, Any]:
+    """How the run came to be where it is."""
+    attempts = run.attempts.select_related("worker").order_by("-fence")
+    return {
+        "transitions": run.transitions.order_by("-pk")[:MAX_ROWS],
+        "attempt_rows": attempts[:MAX_ROWS],
+        "warnings": run.warnings.order_by("-pk")[:MAX_ROWS],
+    }
+
+
+TAB_CONTEXTS: dict[str, Callable[[Run], dict[str, Any]]] = {
+    "charts": charts_tab,
+    "samples": samples_tab,
+    "checkpoints": checkpoints_tab,
+    "spec": spec_tab,
+    "lineage": lineage_tab,
+    "events": events_tab,
+}
+
+
+def grouped(run: Run) -> dict[str, list[Setting]]:
+    """Return all settings of a run under the names of their groups."""
+    model = SPECS.get(run.kind)
+    groups: dict[str, list[Setting]] = {}
+    names = {
+        (extra.get("label") or name.replace("_", " ").capitalize()): extra.get("group")
+        for name, field in (model.model_fields.items() if model else ())
+        if isinstance(extra := field.json_schema_extra, dict)
+    }
+    for setting, _ in settings_of(run):
+        group = str(names.get(setting.label) or "Settings")
+        groups.setdefault(group, []).append(setting)
+    return groups

@@ -1,0 +1,305 @@
+// Charts of a run, drawn by Bokeh. Points come thinned out; new ones extend the lines.
+
+const root = document.getElementById("charts");
+const run = document.getElementById("run");
+const grid = document.getElementById("charts-grid");
+const smoothing = document.getElementById("charts-smoothing");
+const logScale = document.getElementById("charts-log");
+const xChoice = document.getElementById("charts-x");
+const MAX_KEPT = 20000;
+const HUES = ["--grammar", "--logic", "--tokenizer", "--rhetoric", "--running", "--good", "--data"];
+const MARKS = { checkpoint: "--line-strong", resume: "--paused", warning: "--bad" };
+const state = { fence: null, tokensPerStep: null, marks: [], charts: new Map() };
+
+const isValidation = (name) => /^(val|eval)/i.test(name);
+const isLoss = (name) => /(^|\/)loss$/i.test(name);
+
+// `light-dark()` in a custom property is only resolved where it is used.
+const probe = document.createElement("span");
+probe.hidden = true;
+document.body.append(probe);
+const colour = (name) => {
+  probe.style.color = `var(${name})`;
+  return getComputedStyle(probe).color;
+};
+
+function address(params) {
+  const url = new URL(root.dataset.url, location.href);
+  for (const [key, value] of params) url.searchParams.append(key, value);
+  return url;
+}
+
+async function ask(params) {
+  const answer = await fetch(address(params));
+  if (!answer.ok) throw new Error(`chart data: ${answer.status}`);
+  return answer.json();
+}
+
+const scaleX = (steps) => {
+  const factor = xChoice.value === "tokens" ? state.tokensPerStep ?? 1 : 1;
+  return steps.map((step) => step * factor);
+};
+
+// A bias-corrected moving average; a gap stays a gap and does not spread.
+function smooth(values, weight) {
+  let mean = 0;
+  let total = 0;
+  return values.map((value) => {
+    if (value === null || Number.isNaN(value)) return NaN;
+    mean = weight * mean + (1 - weight) * value;
+    total = weight * total + (1 - weight);
+    return mean / total;
+  });
+}
+
+const asNumbers = (values) => values.map((value) => (value === null ? NaN : value));
+
+function columns(curve) {
+  return {
+    step: curve.steps,
+    x: scaleX(curve.steps),
+    value: asNumbers(curve.values),
+    smooth: smooth(curve.values, Number(smoothing.value)),
+  };
+}
+
+function restyle(figure) {
+  const text = colour("--quiet");
+  const line = colour("--line");
+  figure.background_fill_color = colour("--surface");
+  figure.border_fill_color = colour("--surface");
+  figure.outline_line_color = line;
+  for (const axis of [...figure.xaxis, ...figure.yaxis]) {
+    axis.axis_label_text_color = text;
+    axis.major_label_text_color = text;
+    axis.axis_line_color = line;
+    axis.major_tick_line_color = line;
+    axis.minor_tick_line_color = null;
+  }
+  for (const one of [...figure.xgrid, ...figure.ygrid]) one.grid_line_color = line;
+  for (const legend of figure.legend) {
+    legend.background_fill_color = colour("--surface");
+    legend.background_fill_alpha = 0.8;
+    legend.border_line_color = null;
+    legend.label_text_color = text;
+  }
+}
+
+function addCurve(figure, name, index) {
+  const source = new Bokeh.ColumnDataSource({ data: { step: [], x: [], value: [], smooth: [] } });
+  const hue = HUES[index % HUES.length];
+  const place = { source, color: colour(hue) };
+  const glyphs = [];
+  if (isValidation(name)) {
+    glyphs.push(figure.line({ field: "x" }, { field: "value" }, { ...place, line_width: 1, line_alpha: 0.5, legend_label: name }));
+    glyphs.push(figure.scatter({ field: "x" }, { field: "value" }, { ...place, size: 7, legend_label: name }));
+  } else {
+    glyphs.push(figure.line({ field: "x" }, { field: "value" }, { ...place, line_width: 1, line_alpha: 0.3, legend_label: name }));
+    glyphs.push(figure.line({ field: "x" }, { field: "smooth" }, { ...place, line_width: 2, legend_label: name }));
+  }
+  const last = glyphs.at(-1);
+  figure.add_tools(new Bokeh.HoverTool({
+    renderers: [last],
+    mode: "vline",
+    tooltips: [["step", "@step{0,0}"], [name, "@value{0.0000e+0}"]],
+    attachment: "horizontal",
+  }));
+  return { name, source, glyphs, hue };
+}
+
+function addMarks(figure) {
+  const spans = [];
+  for (const mark of state.marks) {
+    const span = new Bokeh.Span({
+      dimension: "height",
+      location: scaleX([mark.step])[0],
+      line_color: colour(MARKS[mark.kind]),
+      line_dash: mark.kind === "checkpoint" ? "dotted" : "dashed",
+      line_width: 1,
+      level: "underlay",
+    });
+    figure.add_layout(span);
+    spans.push(span);
+  }
+  return spans;
+}
+
+function frame(chart) {
+  const card = document.createElement("section");
+  card.className = "card chart-card";
+  const head = document.createElement("div");
+  head.className = "row row--between";
+  const title = document.createElement("h3");
+  title.textContent = chart.title;
+  const tools = document.createElement("span");
+  tools.className = "row";
+  const picture = document.createElement("button");
+  picture.type = "button";
+  picture.className = "link-button";
+  picture.textContent = "Picture";
+  const points = document.createElement("a");
+  points.textContent = "CSV";
+  points.href = address([["format", "csv"], ...chart.curves.map((name) => ["name", name])]);
+  tools.append(picture, points);
+  head.append(title, tools);
+  const place = document.createElement("div");
+  place.className = "chart";
+  card.append(head, place);
+  grid.append(card);
+  return { card, place, picture };
+}
+
+function savePicture(view, title) {
+  const layer = view.export("png");
+  layer.canvas.toBlob((blob) => {
+    const a = document.createElement("a");
+    a.href = URL.createObjectURL(blob);
+    a.download = `${title.toLowerCase().replaceAll(" ", "-")}.png`;
+    a.click();
+    setTimeout(() => URL.revokeObjectURL(a.href), 10000);
+  });
+}
+
+async function draw(chart) {
+  const { card, place, picture } = frame(chart);
+  const figure = Bokeh.Plotting.figure({
+    height: 260,
+    sizing_mode: "stretch_width",
+    tools: "pan,xwheel_zoom,box_zoom,reset",
+    active_scroll: "xwheel_zoom",
+    toolbar_location: "above",
+    y_axis_type: logScale.checked && isLoss(chart.curves[0]) ? "log" : "linear",
+    x_axis_label: xChoice.value,
+    output_backend: "canvas",
+  });
+  figure.toolbar.logo = null;
+  figure.toolbar.autohide = true;
+  figure.add_tools(new Bokeh.CrosshairTool({ dimensions: "height", line_color: colour("--line-strong"), line_alpha: 0.6 }));
+  const curves = chart.curves.map((name, index) => addCurve(figure, name, index));
+  const spans = addMarks(figure);
+  for (const legend of figure.legend) {
+    legend.click_policy = "hide";
+    legend.visible = chart.curves.length > 1;
+  }
+  for (const axis of figure.xaxis) axis.formatter = new Bokeh.NumeralTickFormatter({ format: "0[.]0a" });
+  restyle(figure);
+  const view = await Bokeh.Plotting.show(figure, place);
+  picture.addEventListener("click", () => savePicture(view, chart.title));
+  state.charts.set(chart.title, { chart, card, figure, curves, spans, view });
+}
+
+const allCurves = () => [...state.charts.values()].flatMap(({ curves }) => curves);
+
+// What lies beyond the last point of each curve.
+const beyond = (curves) => curves.flatMap(({ name, source }) => [
+  ["name", name],
+  ["after", source.data.step.at(-1) ?? ""],
+]);
+
+function append(told) {
+  for (const curve of told.curves) {
+    if (curve.steps.length === 0) continue;
+    const held = allCurves().find(({ name }) => name === curve.name);
+    if (!held) continue;
+    const { source } = held;
+    const steps = [...source.data.step, ...curve.steps].slice(-MAX_KEPT);
+    const values = [...source.data.value, ...asNumbers(curve.values)].slice(-MAX_KEPT);
+    source.data = columns({ steps, values });
+  }
+}
+
+function sameCharts(told) {
+  const names = (charts) => JSON.stringify(charts.map(({ title, curves }) => [title, curves]));
+  return names(told) === names([...state.charts.values()].map(({ chart }) => chart));
+}
+
+async function drawAll(told) {
+  state.charts.clear();
+  grid.replaceChildren();
+  for (const chart of told.charts) {
+    await draw(chart);
+    append(await ask(beyond(state.charts.get(chart.title).curves)));
+  }
+}
+
+function takeOverview(told) {
+  state.fence = told.fence;
+  state.tokensPerStep = told.tokens_per_step;
+  const isNew = JSON.stringify(told.marks) !== JSON.stringify(state.marks);
+  state.marks = told.marks;
+  document.getElementById("charts-empty").hidden = told.charts.length > 0;
+  document.getElementById("charts-tools").hidden = told.charts.length === 0;
+  xChoice.closest("label").hidden = !told.tokens_per_step;
+  return isNew;
+}
+
+let isBusy = false;
+let isStale = false;
+
+async function update({ isFresh = false } = {}) {
+  if (isBusy) {
+    isStale = true;
+    return;
+  }
+  isBusy = true;
+  try {
+    const told = await ask(isFresh ? [] : beyond(allCurves()));
+    // A new attempt may have taken steps again, so its lines are drawn anew.
+    const isSame = !isFresh && told.fence === state.fence && sameCharts(told.charts);
+    const hasNewMarks = takeOverview(told);
+    if (isSame) {
+      append(told);
+      if (hasNewMarks) state.charts.forEach(redrawMarks);
+    } else await drawAll(told);
+  } finally {
+    isBusy = false;
+    if (isStale) {
+      isStale = false;
+      setTimeout(update, 1000);
+    }
+  }
+}
+
+function redrawMarks(held) {
+  for (const span of held.spans) held.figure.remove_layout?.(span);
+  held.figure.center = held.figure.center.filter((one) => !held.spans.includes(one));
+  held.spans = addMarks(held.figure);
+}
+
+function resmooth() {
+  document.getElementById("charts-smoothing-value").textContent = Number(smoothing.value).toFixed(2);
+  for (const { curves } of state.charts.values()) {
+    for (const { source } of curves) {
+      source.data = columns({ steps: source.data.step, values: source.data.value });
+    }
+  }
+}
+
+function rescale() {
+  for (const { figure, spans } of state.charts.values()) {
+    for (const axis of figure.xaxis) axis.axis_label = xChoice.value;
+    spans.forEach((span, index) => { span.location = scaleX([state.marks[index].step])[0]; });
+  }
+  resmooth();
+}
+
+function recolour() {
+  for (const { figure, curves, spans } of state.charts.values()) {
+    restyle(figure);
+    for (const { glyphs, hue } of curves) {
+      for (const { glyph } of glyphs) {
+        glyph.line_color = colour(hue);
+        if ("fill_color" in glyph) glyph.fill_color = colour(hue);
+      }
+    }
+    spans.forEach((span, index) => { span.line_color = colour(MARKS[state.marks[index].kind]); });
+  }
+}
+
+smoothing.addEventListener("input", resmooth);
+xChoice.addEventListener("change", rescale);
+logScale.addEventListener("change", () => update({ isFresh: true }));
+document.addEventListener("trivium:theme", recolour);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+run.addEventListener("run:points", () => update());
+update({ isFresh: true });
