@@ -1,6 +1,15 @@
 """Addresses of models."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from trivium.models import views
 
 app_name = "models"
-urlpatterns: list[URLPattern] = []
+MODELS = "p/<slug:slug>/models/"
+urlpatterns = [
+    path(MODELS, views.list_models, name="list"),
+    path(MODELS + "new/", views.new_model, name="new"),
+    path(MODELS + "<int:pk>/", views.model_detail, name="detail"),
+    path(MODELS + "<int:pk>/download/", views.download_model, name="download"),
+    path(MODELS + "<int:pk>/delete/", views.delete_model, name="delete"),
+]

@@ -6,10 +6,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
+from trivium.pages.queue import queue_line
 from trivium.projects.models import Project
 from trivium.projects.queries import projects_visible_to
 
-LAST_PROJECT = "last_project"
 MAX_PROJECTS = 50
 
 
@@ -40,8 +40,11 @@ PROJECT_LINKS = (
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
-    """Return the rail; nothing is queried on pages that do not draw it."""
-    return {"rail": SimpleLazyObject(lambda: rail(request))}
+    """Return rail and queue line; nothing is queried on pages that draw neither."""
+    return {
+        "rail": SimpleLazyObject(lambda: rail(request)),
+        "queue": SimpleLazyObject(lambda: queue_line(current_slug(request))),
+    }
 
 
 def rail(request: HttpRequest) -> Rail:
@@ -49,9 +52,7 @@ def rail(request: HttpRequest) -> Rail:
     user = request.user
     if not user.is_authenticated:
         return Rail([], [])
-    slug = (
-        str(request.resolver_match.kwargs.get("slug", "")) if _is_found(request) else ""
-    )
+    slug = current_slug(request)
     projects = list(projects_visible_to(user)[:MAX_PROJECTS])
     links = []
     if slug:
@@ -86,5 +87,7 @@ def link(
     return Link(label, icon, url, is_current, minor)
 
 
-def _is_found(request: HttpRequest) -> bool:
-    return getattr(request, "resolver_match", None) is not None
+def current_slug(request: HttpRequest) -> str:
+    """Return which project the address names, or nothing."""
+    match = getattr(request, "resolver_match", None)
+    return str(match.kwargs.get("slug", "")) if match else ""

@@ -1,6 +1,15 @@
-"""Addresses of pages."""
+"""Addresses of home, search, and what machines ask."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from trivium.pages import health, views
 
 app_name = "pages"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("healthz", health.check_health, name="healthz"),
+    path("metrics", health.show_metrics, name="metrics"),
+    path("p/<slug:slug>/", views.project_home, name="project-home"),
+    path("p/<slug:slug>/search/", views.search, name="search"),
+    path("p/<slug:slug>/queue-line/", views.queue_line, name="queue-line"),
+]

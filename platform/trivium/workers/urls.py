@@ -1,6 +1,8 @@
 """Addresses of workers."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from trivium.workers import views
 
 app_name = "workers"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("workers/", views.list_workers, name="list")]
