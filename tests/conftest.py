@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db import connections
 from pytest_django import Settings
 from trivium.accounts.models import User
@@ -22,32 +23,24 @@ def shared_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def test_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of the installation under test; child processes get it too."""
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="session")
 def django_db_modify_db_settings(
-    django_db_modify_db_settings_parallel_suffix: None, test_home: Path
+    django_db_modify_db_settings_parallel_suffix: None,
 ) -> None:
     """Lay SQLite's test files where a child process with this home looks for them."""
     for connection in connections.all():
         if connection.vendor == "sqlite":
             file = "trivium" if connection.alias == "default" else connection.alias
-            name = str(test_home / f"{file}.sqlite3")
+            name = str(settings.HOME / f"{file}.sqlite3")
             connection.settings_dict["TEST"]["NAME"] = name
 
 
 @pytest.fixture(autouse=True)
-def own_folders(settings: Settings, test_home: Path, tmp_path: Path) -> None:
-    """Give each test a storage, a work folder and a bell of its own."""
-    settings.HOME = test_home
+def own_folders(settings: Settings, tmp_path: Path) -> None:
+    """Give each test a storage and a work folder of its own."""
     settings.STORAGE_URL = f"file://{tmp_path / 'storage'}"
     settings.WORK_DIR = tmp_path / "work"
-    settings.BELL_DIR = tmp_path / "bell"
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "uploads"
-    for folder in (settings.WORK_DIR, settings.BELL_DIR, settings.FILE_UPLOAD_TEMP_DIR):
+    for folder in (settings.WORK_DIR, settings.FILE_UPLOAD_TEMP_DIR):
         folder.mkdir(mode=0o700, parents=True)
 
 

@@ -128,9 +128,7 @@ class Lab:
             path=key,
             size_bytes=len(text),
         )
-        spec = IngestSpec(
-            source=str(upload.pk), file_name="text.txt", text_rows="line"
-        )
+        spec = IngestSpec(source=str(upload.pk), file_name="text.txt", text_rows="line")
         return DatasetVersion.objects.get(run=self.submit(spec, "Text"))
 
     def tokenizer(self, version: DatasetVersion) -> Tokenizer:
