@@ -60,6 +60,6 @@ async def stream_zip(
 ) -> AsyncIterator[bytes]:
     """Yield the same to an async server, which would hold a plain iterator whole."""
     parts = zip_parts(folder, names, top=top)
-    following = sync_to_async(next, thread_sensitive=False)
-    while part := await following(parts, b""):
+    following = sync_to_async(lambda: next(parts, b""), thread_sensitive=False)
+    while part := await following():
         yield part

@@ -1,0 +1,179 @@
+"""Home, and the picture of a project."""
+
+from collections.abc import Callable
+
+from django.test import Client
+from django.urls import reverse
+from trivium.accounts.models import User
+from trivium.datasets.models import DatasetVersion
+from trivium.models.models import LanguageModel
+from trivium.projects.models import Project
+from trivium.projects.services import create_project
+from trivium.runs.models import Run
+from trivium.tokenizers.models import Tokenizer
+
+HOME = reverse("pages:home")
+GRAMMAR = "/p/grammar/"
+HTMX = {"HX-Request": "true"}
+
+
+def test_the_only_project_is_home(bobs: Client):
+    response = bobs.get(HOME)
+    assert response.status_code == 302
+    assert response.headers["Location"] == GRAMMAR
+
+
+def test_several_projects_are_listed_with_what_runs(
+    bobs: Client, bob: User, pretrain: Run, set_running: Callable[[Run], None]
+):
+    set_running(pretrain)
+    create_project(name="Logic", created_by=bob)
+    page = bobs.get(HOME).text
+    assert "1 running · 0 waiting" in page
+    assert "Logic" in page
+    assert "Nothing runs" in page
+
+
+def test_whoever_has_no_project_can_make_one(client: Client, db: None):
+    client.force_login(User.objects.create_user("newcomer"))
+    page = client.get(HOME).text
+    assert "no project yet" in page
+    assert reverse("projects:new") in page
+
+
+def test_other_peoples_projects_are_not_listed(client: Client, mallory: User, model):
+    create_project(name="Second", created_by=mallory)
+    client.force_login(mallory)
+    assert "Grammar" not in client.get(HOME).text
+
+
+def test_an_empty_project_offers_the_sample(bobs: Client, project: Project):
+    page = bobs.get(GRAMMAR).text
+    assert "three steps" in page
+    assert reverse("datasets:sample", args=["grammar"]) in page
+    assert "Needs data first" in page
+    assert 'hx-trigger="every 3s"' not in page
+
+
+def test_a_viewer_is_offered_nothing_they_may_not_do(
+    client: Client, vera: User, project: Project
+):
+    client.force_login(vera)
+    page = client.get(GRAMMAR).text
+    assert reverse("datasets:sample", args=["grammar"]) not in page
+    assert "An engineer of this project" in page
+
+
+def test_data_leads_to_a_tokenizer(bobs: Client, version: DatasetVersion):
+    page = bobs.get(GRAMMAR)
+    assert page.context["step"].title == "Train a tokenizer"
+    assert reverse("tokenizers:new", args=["grammar"]) in page.text
+    assert "Fables" in page.text
+
+
+def test_data_still_being_read_can_be_built_on(bobs: Client, ingest: Run):
+    page = bobs.get(GRAMMAR).text
+    assert "Being prepared" in page
+    assert reverse("tokenizers:new", args=["grammar"]) in page
+    assert 'hx-trigger="every 3s"' in page
+
+
+def test_a_tokenizer_leads_to_pretraining(bobs: Client, tokenizer: Tokenizer):
+    page = bobs.get(GRAMMAR)
+    assert page.context["step"].title == "Pretrain a model"
+    assert reverse("models:new", args=["grammar"]) in page.text
+
+
+def test_a_run_at_work_is_shown_with_its_progress(
+    bobs: Client, pretrain: Run, set_running: Callable[[Run], None]
+):
+    set_running(pretrain)
+    page = bobs.get(GRAMMAR)
+    assert page.context["step"].title == "Fabler is learning"
+    assert "25\N{NO-BREAK SPACE}%" in page.text
+    assert "1\N{NO-BREAK SPACE}min 30\N{NO-BREAK SPACE}s left" in page.text
+
+
+def test_a_model_shows_its_validation_loss(bobs: Client, model: LanguageModel):
+    page = bobs.get(GRAMMAR)
+    assert page.context["step"].title == "You have a base model"
+    assert "1.876" in page.text
+    assert "Yet to come in this version" in page.text
+
+
+def test_a_failure_is_the_next_thing_to_look_at(bobs: Client, pretrain: Run):
+    Run.objects.filter(pk=pretrain.pk).update(
+        state=Run.State.FAILED, reason="The loss became NaN."
+    )
+    page = bobs.get(GRAMMAR)
+    assert page.context["step"].title == "Fabler failed"
+    assert "The loss became NaN." in page.text
+    assert reverse("runs:detail", args=["grammar", pretrain.pk]) in page.text
+
+
+def test_what_a_failed_run_left_empty_is_not_shown(bobs: Client, ingest: Run):
+    Run.objects.filter(pk=ingest.pk).update(state=Run.State.FAILED)
+    assert bobs.get(GRAMMAR).context["pipeline"].versions == []
+
+
+def test_htmx_gets_the_picture_and_goes_on_asking_while_something_runs(
+    bobs: Client, pretrain: Run
+):
+    page = bobs.get(GRAMMAR, headers=HTMX)
+    assert page.status_code == 200
+    assert "<html" not in page.text
+    assert 'hx-trigger="every 3s"' in page.text
+
+
+def test_htmx_stops_asking_when_nothing_runs(bobs: Client, model: LanguageModel):
+    page = bobs.get(GRAMMAR, headers=HTMX)
+    assert page.status_code == 286
+    assert "hx-trigger" not in page.text
+
+
+def test_a_paused_run_does_not_keep_pages_asking(bobs: Client, pretrain: Run):
+    Run.objects.filter(pk=pretrain.pk).update(state=Run.State.PAUSED)
+    assert bobs.get(GRAMMAR, headers=HTMX).status_code == 286
+
+
+def test_names_are_text(bobs: Client, pretrain: Run):
+    Run.objects.filter(pk=pretrain.pk).update(name="<script>alert(1)</script>")
+    page = bobs.get(GRAMMAR).text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_many_runs_cost_no_more_queries(
+    bobs: Client, pretrain: Run, django_assert_max_num_queries
+):
+    copies = [
+        Run(
+            project=pretrain.project,
+            kind=pretrain.kind,
+            name=f"Copy {number}",
+            spec=pretrain.spec,
+            spec_sha256=pretrain.spec_sha256,
+        )
+        for number in range(60)
+    ]
+    Run.objects.bulk_create(copies)
+    with django_assert_max_num_queries(20):
+        page = bobs.get(GRAMMAR)
+    assert page.context["pipeline"].num_more_runs == 58
+
+
+def test_strangers_see_nothing(client: Client, mallory: User, project: Project):
+    client.force_login(mallory)
+    assert client.get(GRAMMAR).status_code == 404
+    assert client.get("/p/no-such/").status_code == 404
+
+
+def test_whoever_is_not_signed_in_is_asked_to(client: Client, project: Project):
+    for url in (HOME, GRAMMAR):
+        response = client.get(url)
+        assert response.status_code == 302
+        assert "login" in response.headers["Location"]
+
+
+def test_pages_take_no_writes(bobs: Client, project: Project):
+    assert bobs.post(GRAMMAR).status_code == 405
