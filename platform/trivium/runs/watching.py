@@ -10,9 +10,11 @@ from runspec import SPECS
 
 from trivium.datasets.models import DatasetVersion
 from trivium.metrics.queries import curve_names
+from trivium.pages import lineage
 from trivium.pages.templatetags import numbers
 from trivium.projects.models import Project
 from trivium.runs import logs
+from trivium.runs.forms import extra_of, label_of, shown
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
 
@@ -57,6 +59,8 @@ class Setting(NamedTuple):
     value: Any
     unit: str
     help: str
+    group: str
+    is_basic: bool
     is_default: bool
 
 
@@ -66,8 +70,6 @@ class Relative(NamedTuple):
     noun: str
     name: str
     url: str
-    state: str
-    run: Run | None = None
 
 
 def runs_for_pages(project: Project) -> QuerySet[Run]:
@@ -116,8 +118,8 @@ def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
         "duration_s": duration_s(run),
         "highlights": [
             setting
-            for setting, level in settings_of(run)
-            if level == "basic" and setting.value is not None
+            for setting in settings_of(run)
+            if setting.is_basic and setting.value not in {None, ""}
         ],
         "results": results_of(run),
         "relatives": inputs_of(run),
@@ -148,26 +150,28 @@ def duration_s(run: Run) -> float | None:
     return ((run.ended or timezone.now()) - run.started).total_seconds()
 
 
-def settings_of(run: Run) -> list[tuple[Setting, str]]:
-    """Return a run's settings with their levels, references left out."""
-    found = []
+def settings_of(run: Run) -> list[Setting]:
+    """Return a run's settings, references left out."""
     model = SPECS.get(run.kind)
+    found = []
     for name, field in model.model_fields.items() if model else ():
-        extra: dict[str, Any] = dict(field.json_schema_extra or {})  # type: ignore[arg-type]
+        extra = extra_of(field)
         if name == "kind" or "reference" in extra or name not in run.spec:
             continue
-        default = field.get_default()
         value = run.spec[name]
+        default = field.get_default()
         if isinstance(value, list):
-            default, value = list(default or ()), value or None
+            default = list(default or ())
         setting = Setting(
-            extra.get("label") or name.replace("_", " ").capitalize(),
-            value,
-            extra.get("unit", ""),
-            field.description or "",
-            is_default=run.spec[name] == default,
+            label=label_of(name, field),
+            value=shown(value),
+            unit=extra.get("unit", ""),
+            help=field.description or "",
+            group=extra.get("group") or "Settings",
+            is_basic=extra.get("level", "basic") == "basic",
+            is_default=value == default,
         )
-        found.append((setting, extra.get("level", "basic")))
+        found.append(setting)
     return found
 
 
@@ -181,18 +185,14 @@ def inputs_of(run: Run) -> list[Relative]:
             continue
         if noun == "dataset":
             version = (
-                DatasetVersion.objects.select_related("dataset", "run")
+                DatasetVersion.objects.select_related("dataset")
                 .filter(pk=raw, dataset__project=run.project)
                 .first()
             )
             if version is not None:
                 found.append(relative_dataset(run.project, version))
         elif noun == "tokenizer":
-            tokenizer = (
-                Tokenizer.objects.select_related("run")
-                .filter(pk=raw, project=run.project)
-                .first()
-            )
+            tokenizer = Tokenizer.objects.filter(pk=raw, project=run.project).first()
             if tokenizer is not None:
                 found.append(relative(run.project, "tokenizer", tokenizer))
     return found
@@ -200,9 +200,7 @@ def inputs_of(run: Run) -> list[Relative]:
 
 def output_of(run: Run) -> Relative | None:
     """Return the object a run makes."""
-    version = (
-        DatasetVersion.objects.select_related("dataset", "run").filter(run=run).first()
-    )
+    version = DatasetVersion.objects.select_related("dataset").filter(run=run).first()
     if version is not None:
         return relative_dataset(run.project, version)
     for noun in ("tokenizer", "model"):
@@ -215,17 +213,13 @@ def output_of(run: Run) -> Relative | None:
 def relative_dataset(project: Project, version: DatasetVersion) -> Relative:
     """Return a dataset version with its address."""
     url = reverse("datasets:detail", args=[project.slug, version.dataset_id])
-    state = "ready" if version.is_ready else "waiting"
-    return Relative("dataset", str(version), f"{url}?v={version.number}", state,
-                    version.run)  # fmt: skip
+    return Relative("dataset", str(version), f"{url}?v={version.number}")
 
 
 def relative(project: Project, noun: str, made: Any) -> Relative:
     """Return a tokenizer or a model with its address."""
     url = reverse(f"{noun}s:detail", args=[project.slug, made.pk])
-    return Relative(
-        noun, str(made), url, "ready" if made.is_ready else "waiting", made.run
-    )
+    return Relative(noun, str(made), url)
 
 
 def counts(run: Run) -> dict[str, int]:
@@ -277,11 +271,25 @@ def spec_tab(run: Run) -> dict[str, Any]:
 
 
 def lineage_tab(run: Run) -> dict[str, Any]:
-    """Runs before and after; the objects are in the header's context."""
+    """What the run read and what it makes, and runs before and after."""
+    output = output_of(run)
+    this = lineage.current(lineage.run_node(run.project.slug, run))
+    levels = [
+        [node_of(relative) for relative in inputs_of(run)],
+        [this],
+        [node_of(output)] if output else [],
+    ]
     return {
+        "levels": [level for level in levels if level],
         "depends_on": run.depends_on.order_by("pk"),
         "dependants": run.dependants.order_by("pk")[:MAX_ROWS],
     }
+
+
+def node_of(relative: Relative) -> lineage.Node:
+    """Return an object as a node of the picture."""
+    hue = {"dataset": "data", "tokenizer": "tokenizer"}.get(relative.noun, "grammar")
+    return lineage.Node(relative.noun.capitalize(), relative.name, relative.url, hue)
 
 
 def events_tab(run: Run) -> dict[str, Any]:
@@ -306,14 +314,7 @@ TAB_CONTEXTS: dict[str, Callable[[Run], dict[str, Any]]] = {
 
 def grouped(run: Run) -> dict[str, list[Setting]]:
     """Return all settings of a run under the names of their groups."""
-    model = SPECS.get(run.kind)
     groups: dict[str, list[Setting]] = {}
-    names = {
-        (extra.get("label") or name.replace("_", " ").capitalize()): extra.get("group")
-        for name, field in (model.model_fields.items() if model else ())
-        if isinstance(extra := field.json_schema_extra, dict)
-    }
-    for setting, _ in settings_of(run):
-        group = str(names.get(setting.label) or "Settings")
-        groups.setdefault(group, []).append(setting)
+    for setting in settings_of(run):
+        groups.setdefault(setting.group, []).append(setting)
     return groups

@@ -12,6 +12,7 @@ const MARKS = { checkpoint: "--line-strong", resume: "--paused", warning: "--bad
 const state = { fence: null, tokensPerStep: null, marks: [], charts: new Map() };
 
 const isValidation = (name) => /^(val|eval)/i.test(name);
+const isNoisy = (name) => !isValidation(name) && !/(learning_rate|lr)$/i.test(name);
 const isLoss = (name) => /(^|\/)loss$/i.test(name);
 
 // `light-dark()` in a custom property is only resolved where it is used.
@@ -77,12 +78,11 @@ function restyle(figure) {
     axis.minor_tick_line_color = null;
   }
   for (const one of [...figure.xgrid, ...figure.ygrid]) one.grid_line_color = line;
-  for (const legend of figure.legend) {
-    legend.background_fill_color = colour("--surface");
-    legend.background_fill_alpha = 0.8;
-    legend.border_line_color = null;
-    legend.label_text_color = text;
-  }
+  const { legend } = figure;
+  legend.background_fill_color = colour("--surface");
+  legend.background_fill_alpha = 0.8;
+  legend.border_line_color = null;
+  legend.label_text_color = text;
 }
 
 function addCurve(figure, name, index) {
@@ -93,6 +93,8 @@ function addCurve(figure, name, index) {
   if (isValidation(name)) {
     glyphs.push(figure.line({ field: "x" }, { field: "value" }, { ...place, line_width: 1, line_alpha: 0.5, legend_label: name }));
     glyphs.push(figure.scatter({ field: "x" }, { field: "value" }, { ...place, size: 7, legend_label: name }));
+  } else if (!isNoisy(name)) {
+    glyphs.push(figure.line({ field: "x" }, { field: "value" }, { ...place, line_width: 2, legend_label: name }));
   } else {
     glyphs.push(figure.line({ field: "x" }, { field: "value" }, { ...place, line_width: 1, line_alpha: 0.3, legend_label: name }));
     glyphs.push(figure.line({ field: "x" }, { field: "smooth" }, { ...place, line_width: 2, legend_label: name }));
@@ -177,10 +179,8 @@ async function draw(chart) {
   figure.add_tools(new Bokeh.CrosshairTool({ dimensions: "height", line_color: colour("--line-strong"), line_alpha: 0.6 }));
   const curves = chart.curves.map((name, index) => addCurve(figure, name, index));
   const spans = addMarks(figure);
-  for (const legend of figure.legend) {
-    legend.click_policy = "hide";
-    legend.visible = chart.curves.length > 1;
-  }
+  figure.legend.click_policy = "hide";
+  figure.legend.visible = chart.curves.length > 1;
   for (const axis of figure.xaxis) axis.formatter = new Bokeh.NumeralTickFormatter({ format: "0[.]0a" });
   restyle(figure);
   const view = await Bokeh.Plotting.show(figure, place);
@@ -229,6 +229,7 @@ function takeOverview(told) {
   state.marks = told.marks;
   document.getElementById("charts-empty").hidden = told.charts.length > 0;
   document.getElementById("charts-tools").hidden = told.charts.length === 0;
+  document.getElementById("charts-key").hidden = told.marks.length === 0;
   xChoice.closest("label").hidden = !told.tokens_per_step;
   return isNew;
 }
