@@ -1,7 +1,12 @@
 """A project with data, a tokenizer and runs in several states."""
 
+from datetime import timedelta
+
 import pytest
+from django.db.models import F
 from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 from runspec import IngestSpec, PretrainSpec, TokenizerSpec
 from trivium.accounts.models import User
 from trivium.datasets.models import DatasetVersion, Upload
@@ -49,12 +54,8 @@ def pretrain(project, bob, version, tokenizer_run) -> Run:
 
 
 @pytest.fixture
-def set_state(django_assert_num_queries):
+def set_state():
     """Put a run into a state as if a worker had brought it there."""
-    from datetime import timedelta
-
-    from django.db.models import F
-    from django.utils import timezone
 
     def put(run: Run, state: str, **changes) -> Run:
         if state in Run.LIVE:
@@ -101,7 +102,6 @@ def add_points():
 @pytest.fixture
 def url(project: Project):
     """Addresses in the project: `url("detail", run)`."""
-    from django.urls import reverse
 
     def make(name: str, run: Run | None = None, *more: int) -> str:
         args = [project.slug, *([run.pk] if run else []), *more]
