@@ -101,6 +101,15 @@ def test_what_looks_like_markup_stays_text(
     assert "RLO" in page.text
 
 
+def test_line_ends_and_tabs_are_marked(
+    client: Client, vera: User, tokenizer: Tokenizer
+):
+    client.force_login(vera)
+    page = split(client, tokenizer, "a\r\n\tb", **HTMX).text
+    assert "↵" in page
+    assert "⇥" in page
+
+
 def test_nothing_to_split_is_no_error(client: Client, vera: User, tokenizer: Tokenizer):
     client.force_login(vera)
     assert "Type something" in split(client, tokenizer, "", **HTMX).text

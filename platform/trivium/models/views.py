@@ -21,6 +21,7 @@ from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 
 MAX_LISTED = 500
+MAX_FOLDER_NAME = 80
 
 
 @login_required
@@ -117,4 +118,4 @@ def find_model(request: SignedInRequest, project: Project, pk: int) -> LanguageM
 
 def folder_name(model: LanguageModel) -> str:
     """Return the name of the folder inside the download."""
-    return slugify(model.name) or f"model-{model.pk}"
+    return slugify(model.name)[:MAX_FOLDER_NAME] or f"model-{model.pk}"

@@ -17,6 +17,11 @@ class Piece(NamedTuple):
     tokens: list[Token]
     hue: int
 
+    @property
+    def shown(self) -> str:
+        """The text with marks for line ends and tabs, which nobody would see."""
+        return self.text.replace("\n", "↵").replace("\t", "⇥")
+
 
 def pieces(text: str, tokens: list[Token]) -> list[Piece]:
     """Return `text` in pieces, each as small as the tokens allow."""

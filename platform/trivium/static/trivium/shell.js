@@ -79,7 +79,7 @@ keys?.addEventListener("click", (event) => {
   if (event.target === keys) keys.close();
 });
 
-for (const menu of document.querySelectorAll(".rail__projects")) {
+for (const menu of document.querySelectorAll("[data-menu]")) {
   document.addEventListener("click", (event) => {
     if (!menu.contains(event.target)) menu.open = false;
   });
