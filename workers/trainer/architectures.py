@@ -5,14 +5,21 @@ through the leaner `trainer.forward`, which shares its parameters.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from runspec import PretrainSpec
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
 
-CausalModel = LlamaForCausalLM | GPT2LMHeadModel
+CausalModel: TypeAlias = PreTrainedModel
+"""Here a `LlamaForCausalLM` or a `GPT2LMHeadModel`."""
 
 NORM_EPS = 1e-5
 

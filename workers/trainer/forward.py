@@ -10,12 +10,14 @@ V vocabulary, N = B x T.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from trainer.architectures import CausalModel
 from transformers import GPT2LMHeadModel, LlamaForCausalLM
+
+from trainer.architectures import CausalModel
 
 IGNORED = -100
 """A label that counts for nothing: padding of the last validation windows."""
@@ -56,7 +58,7 @@ class TrainingForward(nn.Module):
         out_BTC: Tensor = body.ln_f(x_BTC)
         return out_BTC
 
-    def _gpt2_attention(self, attn: nn.Module, x_BTC: Tensor) -> Tensor:
+    def _gpt2_attention(self, attn: Any, x_BTC: Tensor) -> Tensor:
         B, T, C = x_BTC.shape
         qkv_3BHTD = (
             _conv1d(attn.c_attn, x_BTC)
@@ -89,9 +91,10 @@ class TrainingForward(nn.Module):
             )
         return _rms_norm(body.norm, x_BTC)
 
-    def _llama_attention(self, attn: nn.Module, x_BTC: Tensor) -> Tensor:
+    def _llama_attention(self, attn: Any, x_BTC: Tensor) -> Tensor:
         B, T, _ = x_BTC.shape
-        cos_TD, sin_TD = self.cos_TD[:T], self.sin_TD[:T]
+        tables: Any = self
+        cos_TD, sin_TD = tables.cos_TD[:T], tables.sin_TD[:T]
         q_BHTD = attn.q_proj(x_BTC).view(B, T, -1, attn.head_dim).transpose(1, 2)
         k_BKTD = attn.k_proj(x_BTC).view(B, T, -1, attn.head_dim).transpose(1, 2)
         v_BKTD = attn.v_proj(x_BTC).view(B, T, -1, attn.head_dim).transpose(1, 2)
@@ -123,10 +126,10 @@ def _rotate(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
     return (x_BHTD * cos_TD + swapped_BHTD * sin_TD).to(x_BHTD.dtype)
 
 
-def _rms_norm(norm: nn.Module, x_BTC: Tensor) -> Tensor:
+def _rms_norm(norm: Any, x_BTC: Tensor) -> Tensor:
     return F.rms_norm(x_BTC, (x_BTC.shape[-1],), norm.weight, norm.variance_epsilon)
 
 
-def _conv1d(layer: nn.Module, x_BTC: Tensor) -> Tensor:
+def _conv1d(layer: Any, x_BTC: Tensor) -> Tensor:
     """Apply transformers' Conv1D, a linear layer whose weight is transposed."""
     return F.linear(x_BTC, layer.weight.t(), layer.bias)

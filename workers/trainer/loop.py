@@ -1,0 +1,148 @@
+"""The training loop: plain values in, numbers out.
+
+Shapes: B sequences, T context.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import NotFiniteError
+
+Batch = tuple[Tensor, Tensor]
+"""(ids_BT, labels_BT)"""
+MAX_NOT_FINITE = 3
+"""Steps in a row whose loss is NaN or infinite before the run is ended."""
+READ_EVERY_S = 0.4
+"""Losses stay on the device this long: reading one waits for all work before it."""
+SPEED_SPAN = 0.9
+"""Weight of the past in the smoothed speed."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one optimizer step did."""
+
+    step: int
+    loss: float
+    """Nats per token."""
+    gradient_norm: float
+    """Before clipping."""
+    learning_rate: float
+
+
+@dataclass
+class Trainer:
+    """Takes optimizer steps; the caller decides what each sees and what to save."""
+
+    forward: Callable[[Tensor, Tensor], Tensor]
+    """(ids_BT, labels_BT) → summed loss."""
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    device: torch.device
+    clip_norm: float
+    """0: not clipped."""
+    is_bf16: bool
+    step: int = 0
+    seconds_per_step: float | None = None
+    """Smoothed, without pauses for evaluation and saving."""
+    _unread: list[tuple[int, Tensor, Tensor, float]] = field(default_factory=list)
+    _unread_since: float = 0.0
+    _num_not_finite: int = 0
+
+    def take_step(self, batches: Iterable[Batch], *, learning_rate: float) -> None:
+        """Add up the gradients of `batches`, and step once."""
+        if not self._unread:
+            self._unread_since = time.monotonic()
+        self.model.train()
+        parts = list(batches)
+        num_labels = sum(labels_BT.numel() for _, labels_BT in parts)
+        loss = torch.zeros((), device=self.device)
+        for ids_BT, labels_BT in parts:
+            with self.autocast():
+                part = self.forward(
+                    ids_BT.to(self.device, non_blocking=True),
+                    labels_BT.to(self.device, non_blocking=True),
+                )
+            part = part / num_labels
+            part.backward()
+            loss += part.detach()
+        limit = self.clip_norm or math.inf
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self._unread.append((self.step, loss, norm, learning_rate))
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the forward pass computes."""
+        return torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.is_bf16
+        )
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to read what the last steps did."""
+        return time.monotonic() - self._unread_since > READ_EVERY_S
+
+    def read(self) -> list[StepReport]:
+        """Return what the steps since the last reading did.
+
+        Raises:
+            NotFiniteError: the loss was NaN or infinite several steps in a row.
+        """
+        if not self._unread:
+            return []
+        numbers = torch.stack(
+            [torch.stack([loss, norm]) for _, loss, norm, _ in self._unread]
+        ).tolist()
+        self._measure(len(self._unread))
+        reports = [
+            StepReport(step, loss, norm, rate)
+            for (step, _, _, rate), (loss, norm) in zip(
+                self._unread, numbers, strict=True
+            )
+        ]
+        self._unread = []
+        for report in reports:
+            self._check(report)
+        return reports
+
+    def _measure(self, num_steps: int) -> None:
+        now = (time.monotonic() - self._unread_since) / num_steps
+        before = self.seconds_per_step
+        self.seconds_per_step = (
+            now if before is None else SPEED_SPAN * before + (1 - SPEED_SPAN) * now
+        )
+
+    def _check(self, report: StepReport) -> None:
+        is_finite = math.isfinite(report.loss) and math.isfinite(report.gradient_norm)
+        self._num_not_finite = 0 if is_finite else self._num_not_finite + 1
+        if self._num_not_finite >= MAX_NOT_FINITE:
+            raise NotFiniteError(
+                f"the loss was not finite for {MAX_NOT_FINITE} steps in a row, "
+                f"up to step {report.step}",
+                "Lower learning_rate, lengthen warmup_steps, or set precision to fp32.",
+            )
+
+
+@torch.no_grad()
+def mean_loss(trainer: Trainer, batches: Iterable[Batch]) -> float:
+    """Return nats per label over `batches`, NaN where there is none."""
+    trainer.model.eval()
+    total = torch.zeros((), device=trainer.device, dtype=torch.float64)
+    num_labels = 0
+    for ids_BT, labels_BT in batches:
+        with trainer.autocast():
+            total += trainer.forward(
+                ids_BT.to(trainer.device), labels_BT.to(trainer.device)
+            )
+        num_labels += int((labels_BT >= 0).sum())
+    trainer.model.train()
+    return total.item() / num_labels if num_labels else math.nan

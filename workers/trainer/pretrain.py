@@ -1,0 +1,358 @@
+"""Stage `pretrain`: a decoder-only model from random weights, next-token prediction.
+
+The same spec, seed, device and number of threads give the same curve, resumed or not:
+windows are drawn by (seed, step), and a checkpoint holds all else.
+"""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from runspec import PretrainSpec
+from tokenizers import Tokenizer
+
+from trainer.architectures import (
+    CausalModel,
+    TokenIds,
+    build_model,
+    decay_groups,
+    num_parameters,
+)
+from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.context import Context
+from trainer.errors import BadInputError, Stopped
+from trainer.forward import TrainingForward
+from trainer.generate import write_samples
+from trainer.hardware import (
+    choose_device,
+    choose_precision,
+    device_name,
+    matrix_peaks,
+)
+from trainer.loop import Trainer, mean_loss
+from trainer.model_folder import save_model
+from trainer.schedule import learning_rate
+from trainer.token_cache import Corpus, open_corpus
+from trainer.tokenizer import load_tokenizer
+from trainer.windows import draw_windows, validation_batches
+
+logger = logging.getLogger(__name__)
+
+COMPILE_COST_S = 60.0
+COMPILE_GAIN = 0.12
+"""Share of the time that compiling saved in measurements (docs/LOG.md)."""
+EAGER_EFFICIENCY = 0.35
+"""Share of the matrix-product peak an eager step reached in measurements."""
+PROGRESS_EVERY_S = 0.5
+
+
+def run_pretrain(spec: PretrainSpec, *, context: Context) -> None:
+    """Make `output/` a trained model that `AutoModelForCausalLM` loads.
+
+    Raises:
+        BadInputError: the text is too short, or the device is not there.
+        NotFiniteError: the loss stayed NaN or infinite.
+        Stopped: the run was asked to stop, and a checkpoint was saved.
+    """
+    if spec.num_devices > 1:
+        raise BadInputError(
+            f"num_devices is {spec.num_devices}; this version trains on one device",
+            "Set num_devices to 1 and raise accumulation.",
+        )
+    corpus = open_corpus(Path(spec.dataset), Path(spec.tokenizer), context)
+    if len(corpus.train_ids) <= spec.context + 1:
+        raise BadInputError(
+            f"the training text has {len(corpus.train_ids)} tokens, which is not more "
+            f"than one window of {spec.context}",
+            "Bring more text, or choose a shorter context.",
+        )
+    run = Pretraining.start(spec, corpus, context)
+    run.train()
+    run.finish()
+
+
+@dataclass
+class Pretraining:
+    """One attempt: what it works with, and what it has seen so far."""
+
+    spec: PretrainSpec
+    corpus: Corpus
+    context: Context
+    model: CausalModel
+    trainer: Trainer
+    tokenizer: Tokenizer
+    precision: str
+    is_compiled: bool
+    peak_flops: float
+    """Measured matrix-product FLOP/s in the precision of training."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """Validation losses: `initial`, `last` and `best`."""
+    evaluated_step: int = -1
+    seconds: float = 0.0
+    """Spent in all attempts."""
+    _began: float = field(default_factory=time.monotonic)
+    _said: float = 0.0
+    _saved_step: int = -1
+
+    @classmethod
+    def start(
+        cls, spec: PretrainSpec, corpus: Corpus, context: Context
+    ) -> "Pretraining":
+        """Build model and optimizer, or restore them from the checkpoint to resume."""
+        device = choose_device(spec.device)
+        peaks = matrix_peaks(device, context.cache)
+        model = build_model(spec, TokenIds(corpus.vocabulary_size, corpus.end))
+        model.to(device)
+        optimizer = torch.optim.AdamW(
+            decay_groups(model, spec.weight_decay),
+            lr=spec.learning_rate,
+            betas=(spec.beta1, spec.beta2),
+            fused=True,
+        )
+        # How it computes is decided once: a resumed run must not change its numbers.
+        state: dict[str, Any] = {
+            "step": 0,
+            "precision": choose_precision(spec.precision, peaks),
+            "is_compiled": pays_to_compile(spec, num_parameters(model), peaks),
+            "losses": {},
+            "evaluated_step": -1,
+            "seconds": 0.0,
+        }
+        if context.resume is not None:
+            state = load_checkpoint(context.resume, model, optimizer)
+            logger.info("Going on from step %s", state["step"])
+        forward: Any = TrainingForward(model).to(device)
+        trainer = Trainer(
+            forward=torch.compile(forward) if state["is_compiled"] else forward,
+            model=model,
+            optimizer=optimizer,
+            device=device,
+            clip_norm=spec.clip_norm,
+            is_bf16=state["precision"] == "bf16",
+            step=state["step"],
+        )
+        return cls(
+            spec=spec,
+            corpus=corpus,
+            context=context,
+            model=model,
+            trainer=trainer,
+            tokenizer=load_tokenizer(Path(spec.tokenizer)),
+            precision=state["precision"],
+            is_compiled=state["is_compiled"],
+            peak_flops=peaks[state["precision"]],
+            losses=state["losses"],
+            evaluated_step=state["evaluated_step"],
+            seconds=state["seconds"],
+            _saved_step=state["step"] if context.resume else -1,
+        )
+
+    def train(self) -> None:
+        """Take the steps that are left; evaluate, sample and save as the spec says."""
+        spec, trainer = self.spec, self.trainer
+        if trainer.step == 0:
+            self.say_progress()
+            self.evaluate()
+        while trainer.step < spec.max_steps:
+            if self.context.stop.is_set():
+                self.save()
+                raise Stopped
+            trainer.take_step(
+                self.batches(trainer.step + 1),
+                learning_rate=learning_rate(spec, trainer.step + 1),
+            )
+            step = trainer.step
+            if trainer.is_due or self.is_pause(step):
+                self.report_steps()
+            if step % spec.eval_every == 0 and step < spec.max_steps:
+                self.evaluate()
+            if spec.sample_every and step % spec.sample_every == 0:
+                self.sample()
+            if step % spec.checkpoint_every == 0 and step < spec.max_steps:
+                self.save()
+
+    def is_pause(self, step: int) -> bool:
+        """Whether something follows this step whose time is not training."""
+        every = [self.spec.eval_every, self.spec.checkpoint_every, self.spec.max_steps]
+        if self.spec.sample_every:
+            every.append(self.spec.sample_every)
+        return any(step % number == 0 for number in every)
+
+    def batches(self, step: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return what a step sees: one (ids_BT, labels_BT) per accumulated batch."""
+        ids_BT, labels_BT = draw_windows(
+            self.corpus.train_ids,
+            count=self.spec.batch_size * self.spec.accumulation,
+            context=self.spec.context,
+            seed=self.spec.seed,
+            step=step,
+        )
+        size = self.spec.batch_size
+        return list(zip(ids_BT.split(size), labels_BT.split(size), strict=True))
+
+    def report_steps(self) -> None:
+        """Report the points of the steps since the last report, and the progress."""
+        for report in self.trainer.read():
+            self.context.report.metric(
+                report.step,
+                **{
+                    "train/loss": report.loss,
+                    "train/learning_rate": report.learning_rate,
+                    "train/gradient_norm": report.gradient_norm,
+                },
+            )
+        if time.monotonic() - self._said > PROGRESS_EVERY_S:
+            speed = self.tokens_per_s
+            self.context.report.metric(
+                self.trainer.step,
+                **{
+                    "train/tokens_per_s": speed or 0.0,
+                    "train/mfu": self.share_of_peak,
+                },
+            )
+            self.say_progress()
+
+    def say_progress(self) -> None:
+        """Say how far the run is, and how long it still takes."""
+        self._said = time.monotonic()
+        per_step = self.trainer.seconds_per_step
+        left = self.spec.max_steps - self.trainer.step
+        self.context.report.progress(
+            step=self.trainer.step,
+            total=self.spec.max_steps,
+            unit="steps",
+            tokens=self.trainer.step * self.spec.tokens_per_step,
+            tokens_per_s=self.tokens_per_s,
+            eta_s=None if per_step is None else left * per_step,
+            phase="training",
+        )
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Tokens trained on per second, smoothed."""
+        per_step = self.trainer.seconds_per_step
+        return None if per_step is None else self.spec.tokens_per_step / per_step
+
+    @property
+    def share_of_peak(self) -> float:
+        """6·N·tokens per second as a share of the measured matrix-product peak."""
+        flops = 6.0 * num_parameters(self.model) * (self.tokens_per_s or 0.0)
+        return flops / self.peak_flops
+
+    def evaluate(self, *, is_last: bool = False) -> None:
+        """Measure the validation loss, once a step; the last time on the whole split."""
+        if self.evaluated_step == self.trainer.step:
+            return
+        self.evaluated_step = self.trainer.step
+        loss = mean_loss(
+            self.trainer,
+            validation_batches(
+                self.corpus.validation_ids,
+                batch_size=self.spec.batch_size,
+                context=self.spec.context,
+                most=None if is_last else self.spec.eval_batches,
+            ),
+        )
+        if len(self.corpus.validation_ids) < 2:
+            return
+        self.losses.setdefault("initial", loss)
+        self.losses["last"] = loss
+        self.losses["best"] = min(loss, self.losses.get("best", loss))
+        self.context.report.metric(self.trainer.step, **{"validation/loss": loss})
+
+    def sample(self) -> None:
+        """Let the model write; the same step always writes the same."""
+        written = write_samples(
+            self.model,
+            self.tokenizer,
+            prompts=self.spec.sample_prompts,
+            num_tokens=self.spec.sample_tokens,
+            end=self.corpus.end,
+            seed=self.spec.seed + self.trainer.step,
+        )
+        for prompt, text in written:
+            self.context.report.sample(step=self.trainer.step, prompt=prompt, text=text)
+
+    def save(self) -> None:
+        """Save a checkpoint of this step, once."""
+        self.report_steps()
+        step = self.trainer.step
+        if step == self._saved_step:
+            return
+        saved = save_checkpoint(
+            self.context.folder,
+            self.model,
+            self.trainer.optimizer,
+            step=step,
+            fence=self.context.fence,
+            spec_sha256=self.spec.sha256(),
+            state={
+                "precision": self.precision,
+                "is_compiled": self.is_compiled,
+                "losses": self.losses,
+                "evaluated_step": self.evaluated_step,
+                "seconds": self.seconds + time.monotonic() - self._began,
+            },
+            metric=self.losses.get("last"),
+        )
+        self._saved_step = step
+        self.context.report.checkpoint(
+            step=step,
+            path=saved.path,
+            manifest_sha256=saved.manifest_sha256,
+            size_bytes=saved.size_bytes,
+            metric=self.losses.get("last"),
+        )
+
+    def finish(self) -> None:
+        """Evaluate and sample a last time, write the model, and say what came of it."""
+        self.context.report.progress(
+            step=self.spec.max_steps, total=self.spec.max_steps, phase="finishing"
+        )
+        self.evaluate(is_last=True)
+        if not len(self.corpus.validation_ids):
+            self.context.report.warning(
+                "the dataset has no validation split, so there is no validation loss",
+                step=self.trainer.step,
+            )
+        if not (
+            self.spec.sample_every and self.spec.max_steps % self.spec.sample_every == 0
+        ):
+            self.sample()
+        self.save()
+        facts = self.facts()
+        save_model(self.context.folder, self.model, self.spec, facts)
+        self.context.report.result(**facts)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what page, card and registry show of the finished model."""
+        return {
+            "parameters": num_parameters(self.model),
+            "vocabulary_size": self.corpus.vocabulary_size,
+            "initial_validation_loss": self.losses.get("initial"),
+            "validation_loss": self.losses.get("last"),
+            "bytes_per_token": self.corpus.bytes_per_token,
+            "tokens": self.spec.max_steps * self.spec.tokens_per_step,
+            "seconds": self.seconds + time.monotonic() - self._began,
+            "tokens_per_s": self.tokens_per_s,
+            "mfu": self.share_of_peak,
+            "peak_flops": self.peak_flops,
+            "precision": self.precision,
+            "is_compiled": self.is_compiled,
+            "device": device_name(self.trainer.device),
+        }
+
+
+def pays_to_compile(
+    spec: PretrainSpec, parameters: int, peaks: dict[str, float]
+) -> bool:
+    """Whether torch.compile is asked for, or `auto` and the run long enough."""
+    if spec.compile != "auto":
+        return spec.compile == "on"
+    peak = peaks[choose_precision(spec.precision, peaks)]
+    tokens = spec.max_steps * spec.tokens_per_step
+    eager_s = 6.0 * parameters * tokens / (EAGER_EFFICIENCY * peak)
+    return COMPILE_GAIN * eager_s > COMPILE_COST_S
