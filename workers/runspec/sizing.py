@@ -31,7 +31,7 @@ ACTIVATION_WIDTHS = 34
 
 
 class Estimate(NamedTuple):
-    """What a run needs; bytes are for one device."""
+    """What a run needs; bytes are for one device, gradients count as optimizer."""
 
     parameters: int
     weights_bytes: int

@@ -15,6 +15,7 @@ MAX_POINTS = 2000
 MAX_MARKS = 100
 MAX_CURVES = 60
 MAX_CSV_POINTS = 1_000_000
+TITLES = {"train/mfu": "Share of the device's peak", "train/tokens_per_s": "Tokens/s"}
 
 
 class Chart(NamedTuple):
@@ -53,7 +54,7 @@ def is_validation(name: str) -> bool:
 def title_of(name: str) -> str:
     """`train/grad_norm` → `Grad norm`; a part other than `train` stays."""
     text = name.removeprefix("train/").replace("_", " ").replace("/", " ")
-    return text[:1].upper() + text[1:]
+    return TITLES.get(name, text[:1].upper() + text[1:])
 
 
 def overview(run: Run) -> dict[str, Any]:

@@ -67,8 +67,8 @@ function columns(curve) {
 function restyle(figure) {
   const text = colour("--quiet");
   const line = colour("--line");
-  figure.background_fill_color = colour("--surface");
-  figure.border_fill_color = colour("--surface");
+  figure.background_fill_color = null;
+  figure.border_fill_color = null;
   figure.outline_line_color = line;
   for (const axis of [...figure.xaxis, ...figure.yaxis]) {
     axis.axis_label_text_color = text;
@@ -103,7 +103,8 @@ function addCurve(figure, name, index) {
   figure.add_tools(new Bokeh.HoverTool({
     renderers: [last],
     mode: "vline",
-    tooltips: [["step", "@step{0,0}"], [name, "@value{0.0000e+0}"]],
+    tooltips: [["step", "@step{0,0}"], [name, "@value{%.5g}"]],
+    formatters: { "@value": "printf" },
     attachment: "horizontal",
   }));
   return { name, source, glyphs, hue };
@@ -152,8 +153,15 @@ function frame(chart) {
 }
 
 function savePicture(view, title) {
-  const layer = view.export("png");
-  layer.canvas.toBlob((blob) => {
+  const drawn = view.export("png").canvas;
+  const canvas = document.createElement("canvas");
+  canvas.width = drawn.width;
+  canvas.height = drawn.height;
+  const context = canvas.getContext("2d");
+  context.fillStyle = colour("--surface");
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.drawImage(drawn, 0, 0);
+  canvas.toBlob((blob) => {
     const a = document.createElement("a");
     a.href = URL.createObjectURL(blob);
     a.download = `${title.toLowerCase().replaceAll(" ", "-")}.png`;
