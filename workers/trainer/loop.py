@@ -92,11 +92,7 @@ class Trainer:
         return time.monotonic() - self._unread_since > READ_EVERY_S
 
     def read(self) -> list[StepReport]:
-        """Return what the steps since the last reading did.
-
-        Raises:
-            NotFiniteError: the loss was NaN or infinite several steps in a row.
-        """
+        """Return what the steps since the last reading did."""
         if not self._unread:
             return []
         numbers = torch.stack(
@@ -110,8 +106,6 @@ class Trainer:
             )
         ]
         self._unread = []
-        for report in reports:
-            self._check(report)
         return reports
 
     def _measure(self, num_steps: int) -> None:
@@ -121,7 +115,12 @@ class Trainer:
             now if before is None else SPEED_SPAN * before + (1 - SPEED_SPAN) * now
         )
 
-    def _check(self, report: StepReport) -> None:
+    def check(self, report: StepReport) -> None:
+        """Count losses that are not finite.
+
+        Raises:
+            NotFiniteError: there were several in a row.
+        """
         is_finite = math.isfinite(report.loss) and math.isfinite(report.gradient_norm)
         self._num_not_finite = 0 if is_finite else self._num_not_finite + 1
         if self._num_not_finite >= MAX_NOT_FINITE:

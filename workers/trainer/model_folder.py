@@ -6,6 +6,7 @@ from typing import Any
 
 from runspec import PretrainSpec
 from runspec.layout import OUTPUT
+from transformers.utils import logging as transformers_logging
 
 from trainer.architectures import CausalModel
 
@@ -19,6 +20,7 @@ def save_model(
     output = folder / OUTPUT
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir()
+    transformers_logging.disable_progress_bar()  # the log is no terminal
     model.to("cpu").save_pretrained(output)
     for name in TOKENIZER_FILES:
         shutil.copyfile(Path(spec.tokenizer) / name, output / name)

@@ -204,6 +204,7 @@ class Pretraining:
                     "train/gradient_norm": report.gradient_norm,
                 },
             )
+            self.trainer.check(report)
         if time.monotonic() - self._said > PROGRESS_EVERY_S:
             speed = self.tokens_per_s
             self.context.report.metric(
@@ -243,7 +244,7 @@ class Pretraining:
         return flops / self.peak_flops
 
     def evaluate(self, *, is_last: bool = False) -> None:
-        """Measure the validation loss, once a step; the last time on the whole split."""
+        """Measure the validation loss once a step; the last time over all of it."""
         if self.evaluated_step == self.trainer.step:
             return
         self.evaluated_step = self.trainer.step

@@ -15,7 +15,7 @@ import time
 import uuid
 from pathlib import Path
 from queue import Empty
-from typing import Any, NoReturn
+from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, filesystem
 
@@ -74,7 +74,7 @@ class Channel(filesystem.Channel):
                 continue
             taken.unlink(missing_ok=True)
             return payload
-        self._raise_empty()
+        raise Empty
 
     def _size(self, queue: str) -> int:
         return len(self._messages(queue))
@@ -108,10 +108,6 @@ class Channel(filesystem.Channel):
                 file.unlink()
             else:
                 file.rename(file.with_name(f"{BAD}{name}"))
-
-    @staticmethod
-    def _raise_empty() -> NoReturn:
-        raise Empty
 
 
 class Transport(filesystem.Transport):

@@ -15,7 +15,7 @@ MAX_BYTES = 10_000_000
 class BadRows(NamedTuple):
     """How many there are, and the first of them as place and reason."""
 
-    count: int
+    total: int
     first: list[dict[str, str]]
 
 

@@ -1,0 +1,36 @@
+"""A text, and a tokenizer for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pretraining_lab import LINES, Lab, context_for, write_dataset
+from runspec import TokenizerSpec
+from runspec.layout import OUTPUT
+from trainer.tokenizer import run_tokenizer
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("texts")
+    dataset = write_dataset(
+        root / "dataset", {"train": LINES[:-60], "validation": LINES[-60:]}
+    )
+    spec = TokenizerSpec(dataset=str(dataset), algorithm="characters")
+    context = context_for(root / "tokenizer")
+    run_tokenizer(spec, context=context)
+    context.report.close()
+    return dataset, root / "tokenizer" / OUTPUT
+
+
+@pytest.fixture
+def lab(texts: tuple[Path, Path], tmp_path: Path) -> Lab:
+    return Lab(tmp_path, *texts)
+
+
+@pytest.fixture
+def dataset_of(tmp_path: Path) -> Callable[..., Path]:
+    def make(**splits: list[str]) -> Path:
+        return write_dataset(tmp_path / "other", splits)
+
+    return make
