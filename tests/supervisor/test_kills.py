@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.conf import settings
+from supervisor import processes
 from trivium import storage
 from trivium.metrics.queries import curve_names, read_curve
 from trivium.models.models import LanguageModel
@@ -196,6 +197,6 @@ def test_a_supervisor_that_slept_through_its_lease_is_a_ghost(lab, node, expecte
     lab.wait(run, lambda run: run.fence >= 2)
     ghost.resume()
     goes_on_as_if_nothing_happened(lab, run, expected)
-    ghost.wait(timeout=20)
+    lab.wait(run, lambda _run: not processes.is_alive(ghost))
     fences = run.checkpoints.values_list("step", "fence")
     assert np.all(np.diff([fence for _, fence in sorted(fences)]) >= 0)

@@ -34,6 +34,6 @@ def read_bad_rows(version: DatasetVersion) -> BadRows | None:
         if file.stat().st_size > MAX_BYTES:
             return None
         content = json.loads(file.read_text(encoding="utf-8"))
-        return BadRows(count=int(content["count"]), first=list(content["first"]))
+        return BadRows(total=int(content["count"]), first=list(content["first"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None

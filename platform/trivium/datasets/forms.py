@@ -86,9 +86,9 @@ class ImportForm(forms.Form):
         return cleaned
 
     @property
-    def sent_file(self) -> UploadedFile | None:
+    def sent_file(self) -> "UploadedFile[bytes] | None":
         """The file, if one was sent."""
-        file: UploadedFile | None = self.cleaned_data["file"]
+        file: UploadedFile[bytes] | None = self.cleaned_data["file"]
         return file
 
     def settings(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Coalesce, Now
 
 from trivium.runs import queries
@@ -34,12 +34,12 @@ def claim_run(*, worker: Worker) -> Claim | None:
             free.setdefault(device.kind, []).append(device)
         if not free:
             return None
-        runs = queries.claimable_runs(list(free))
-        if connection.features.has_select_for_update_skip_locked:
-            runs = runs.select_for_update(of=("self",), skip_locked=True)
-        for run in runs[:CANDIDATES]:
-            if run.num_devices <= len(free[run.queue]):
-                return _take(run, worker, free[run.queue][: run.num_devices])
+        for run in queries.claimable_runs(list(free))[:CANDIDATES]:
+            if run.num_devices > len(free[run.queue]):
+                continue
+            claim = _take(run, worker, free[run.queue][: run.num_devices])
+            if claim is not None:
+                return claim
     return None
 
 
