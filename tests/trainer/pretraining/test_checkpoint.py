@@ -117,7 +117,7 @@ def test_a_kill_at_any_moment_leaves_the_older_checkpoint_whole(
     for at in range(1, 12):
         calls["count"] = 0
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "_fsync", dying(checkpoint._fsync, at))
+            patch.setattr(checkpoint, "fsync", dying(checkpoint.fsync, at))
             patch.setattr(checkpoint, "file_sha256", dying(checkpoint.file_sha256, at))
             with contextlib.suppress(KilledError):
                 save(tmp_path, trained, step=2)

@@ -1,0 +1,35 @@
+"""PostgreSQL cuts every connection in the middle of a run; nothing is lost."""
+
+import pytest
+from django.db import connection
+from supervisor_lab import TINY
+from trivium.metrics.queries import read_curve
+from trivium.runs.models import Run
+
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.django_db(transaction=True, databases="__all__"),
+]
+
+
+def cut_connections() -> int:
+    """End every connection to the database of the test but this one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def test_cut_connections_do_not_stop_a_run(lab, start_node):
+    if connection.vendor != "postgresql":
+        pytest.skip("the database of this test run is not PostgreSQL")
+    start_node()
+    run = lab.pretrain()
+    lab.wait(run, lambda run: run.checkpoints.exists())
+    assert cut_connections() >= 2
+    lab.wait(run, Run.State.SUCCEEDED)
+    assert run.attempts.count() == 1
+    steps = read_curve(run.pk, "train/loss", max_points=10_000).steps.tolist()
+    assert steps == list(range(1, TINY["max_steps"] + 1))
