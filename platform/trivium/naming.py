@@ -41,9 +41,7 @@ def name_from_file(file_name: str) -> str:
     return re.sub(r"[^\w .()-]+", " ", stem).strip()[:100] or "data"
 
 
-def free_name(
-    wanted: str, is_taken: Callable[[str], bool], *, joint: str = " "
-) -> str:
+def free_name(wanted: str, is_taken: Callable[[str], bool], *, joint: str = " ") -> str:
     """Return `wanted`, or `wanted 2`, `wanted 3`… whichever is free first."""
     name, number = wanted, 1
     while is_taken(name):

@@ -43,14 +43,16 @@ class OwnRedis:
         ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
-        while True:
-            try:
-                with Redis(port=self.port) as client:
-                    client.ping()
-                return
-            except RedisError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        while not self.answers():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def answers(self) -> bool:
+        try:
+            with Redis(port=self.port) as client:
+                return bool(client.ping())
+        except RedisError:
+            return False
 
     def kill(self) -> None:
         self.process.kill()

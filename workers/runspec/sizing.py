@@ -23,7 +23,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-EFFICIENCY = 0.5
+EFFICIENCY = 0.4
 """Share of the measured matrix-product peak a training step reaches."""
 ACTIVATION_WIDTHS = 34
 """Bytes per token, layer and unit of width kept for the backward pass in bf16

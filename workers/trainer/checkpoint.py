@@ -18,6 +18,7 @@ import torch
 from runspec.layout import CHECKPOINTS
 from runspec.manifest import (
     MANIFEST_NAME,
+    BrokenCheckpointError,
     Manifest,
     ManifestFile,
     file_sha256,
@@ -59,6 +60,8 @@ def save_checkpoint(
     parent.mkdir(parents=True, exist_ok=True)
     temporary = parent / f".tmp-step-{step}-{fence}"
     final = parent / f"step-{step}"
+    if (known := _already_saved(final)) is not None:
+        return known
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -81,19 +84,34 @@ def save_checkpoint(
         )
         (temporary / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1))
         for path in temporary.iterdir():
-            _fsync(path)
-        _fsync(temporary)
-        # The same step saved by an earlier attempt is the same state.
+            fsync(path)
+        fsync(temporary)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
-        _fsync(parent)
+        fsync(parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    return _saved(final, manifest, file_sha256(final / MANIFEST_NAME))
+
+
+def _already_saved(final: Path) -> Saved | None:
+    """Return the same step as an earlier attempt saved it: it is the same state.
+
+    A whole checkpoint is never removed for its like, or a kill in between left none.
+    """
+    try:
+        manifest, digest = read_manifest(final, verify_hashes=True)
+    except BrokenCheckpointError:
+        return None
+    return _saved(final, manifest, digest)
+
+
+def _saved(final: Path, manifest: Manifest, manifest_sha256: str) -> Saved:
     return Saved(
         path=f"{CHECKPOINTS}/{final.name}",
-        manifest_sha256=file_sha256(final / MANIFEST_NAME),
-        size_bytes=sum(file.size for file in files.values()),
+        manifest_sha256=manifest_sha256,
+        size_bytes=sum(file.size for file in manifest.files.values()),
     )
 
 
@@ -151,7 +169,8 @@ def _set_random_states(states: dict[str, Tensor]) -> None:
         torch.cuda.set_rng_state(states["cuda"])
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -10,6 +10,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from runspec.layout import DATASET_CARD, DatasetCard
 from tokenizers import Tokenizer
 
+from trainer.checkpoint import fsync
 from trainer.context import Context
 from trainer.errors import BadInputError, Stopped
 from trainer.tokenizer import END_OF_TEXT, PIECE, load_tokenizer
@@ -103,8 +105,13 @@ def _build(folder: Path, dataset: Path, card: DatasetCard, ids_of: "Encoder") ->
                     tokens += len(ids)
         meta = {"dtype": ids_of.dtype.str, "tokens": tokens}
         (temporary / META).write_text(json.dumps(meta))
-        if not folder.exists():
+        # A power cut must not leave the name of a cache without its content.
+        for path in (*temporary.iterdir(), temporary):
+            fsync(path)
+        # Where another run was quicker, its cache is the same.
+        with suppress(OSError):
             temporary.rename(folder)
+        fsync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
