@@ -1,5 +1,6 @@
 """Samples a model writes while it trains."""
 
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -20,12 +21,14 @@ def write_samples(
     num_tokens: int,
     end: int,
     seed: int,
+    stop: threading.Event,
 ) -> Iterator[tuple[str, str]]:
     """Yield each prompt with what the model writes after it.
 
     A beginning is continued with the likeliest tokens, so that samples of different
     steps compare; where there is none, tokens are drawn, or all samples were alike.
-    The random numbers of training are left as they were.
+    The random numbers of training are left as they were. Once `stop` is set, a text
+    ends where it is.
     """
     was_training = model.training
     model.eval()
@@ -49,6 +52,11 @@ def write_samples(
                 max_new_tokens=max(1, min(num_tokens, limit - len(ids))),
                 eos_token_id=end,
                 pad_token_id=end,
+                stopping_criteria=[
+                    lambda ids_BT, _scores: torch.full(
+                        ids_BT.shape[:1], stop.is_set(), device=ids_BT.device
+                    )
+                ],
                 **choice,
             )
             written = out_BT[0, len(ids) :].tolist()

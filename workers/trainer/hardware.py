@@ -58,11 +58,12 @@ def matrix_peaks(device: torch.device, cache: Path) -> dict[str, float]:
         known: dict[str, dict[str, float]] = json.loads(path.read_text())
     except (OSError, ValueError):
         known = {}
-    found = known.setdefault(key, {"looks": 0})
-    if found["looks"] < LOOKS:
+    found = known.setdefault(key, {})
+    looks = found.get("looks", 0)
+    if looks < LOOKS:
         for name, dtype in DTYPES.items():
             found[name] = max(found.get(name, 0.0), measure_product(device, dtype))
-        found["looks"] += 1
+        found["looks"] = looks + 1
         cache.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".tmp-{FILE}-{os.getpid()}")
         temporary.write_text(json.dumps(known))

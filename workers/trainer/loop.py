@@ -17,6 +17,9 @@ Batch = tuple[Tensor, Tensor]
 """(ids_BT, labels_BT)"""
 MAX_NOT_FINITE = 3
 """Steps in a row whose loss is NaN or infinite before the run is ended."""
+NOT_FINITE_ADVICE = (
+    "Lower learning_rate, lengthen warmup_steps, or set precision to fp32."
+)
 READ_EVERY_S = 0.4
 """Losses stay on the device this long: reading one waits for all work before it."""
 SPEED_SPAN = 0.9
@@ -115,6 +118,11 @@ class Trainer:
             now if before is None else SPEED_SPAN * before + (1 - SPEED_SPAN) * now
         )
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether the newest loss that was read is a number."""
+        return self._num_not_finite == 0
+
     def check(self, report: StepReport) -> None:
         """Count losses that are not finite.
 
@@ -127,7 +135,7 @@ class Trainer:
             raise NotFiniteError(
                 f"the loss was not finite for {MAX_NOT_FINITE} steps in a row, "
                 f"up to step {report.step}",
-                "Lower learning_rate, lengthen warmup_steps, or set precision to fp32.",
+                NOT_FINITE_ADVICE,
             )
 
 

@@ -1,6 +1,8 @@
 """Writing a trained model: Hugging Face layout, safetensors, tokenizer, card."""
 
 import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,12 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def save_model(
-    folder: Path, model: CausalModel, spec: PretrainSpec, facts: dict[str, Any]
+    folder: Path,
+    model: CausalModel,
+    spec: PretrainSpec,
+    *,
+    facts: dict[str, Any],
+    lineage: dict[str, str],
 ) -> None:
     """Fill `output/` with a model that plain `from_pretrained` loads."""
     output = folder / OUTPUT
@@ -24,10 +31,12 @@ def save_model(
     model.to("cpu").save_pretrained(output)
     for name in TOKENIZER_FILES:
         shutil.copyfile(Path(spec.tokenizer) / name, output / name)
-    (output / "README.md").write_text(model_card(spec, facts))
+    (output / "README.md").write_text(model_card(spec, facts, lineage))
 
 
-def model_card(spec: PretrainSpec, facts: dict[str, Any]) -> str:
+def model_card(
+    spec: PretrainSpec, facts: dict[str, Any], lineage: dict[str, str]
+) -> str:
     """Return the card: what it is, how it was made, how to load it."""
     loss = facts["validation_loss"]
     rows = {
@@ -41,7 +50,11 @@ def model_card(spec: PretrainSpec, facts: dict[str, Any]) -> str:
         "precision": facts["precision"],
         "seed": spec.seed,
     }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    made_with = ("torch", "transformers")
+    origin = lineage | {
+        "spec (sha256)": spec.sha256(),
+        "made with": ", ".join(f"{name} {version(name)}" for name in made_with),
+    }
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation
@@ -54,7 +67,17 @@ continues text; it was not taught to follow instructions.
 
 | | |
 |---|---|
-{table}
+{_table(rows)}
+
+## Where it comes from
+
+Trained from random weights; no other model is its parent.
+
+| | |
+|---|---|
+{_table(origin)}
+
+## How to load it
 
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -63,3 +86,11 @@ model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 ```
 """
+
+
+def _table(rows: Mapping[str, object]) -> str:
+    # A name is the uploader's own: it must not break out of its cell.
+    cells = {name: str(value).replace("|", "\\|") for name, value in rows.items()}
+    return "\n".join(
+        f"| {name} | {' '.join(cell.split())} |" for name, cell in cells.items()
+    )

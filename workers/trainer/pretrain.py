@@ -6,6 +6,7 @@ windows are drawn by (seed, step), and a checkpoint holds all else.
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from trainer.architectures import (
 )
 from trainer.checkpoint import load_checkpoint, save_checkpoint
 from trainer.context import Context
-from trainer.errors import BadInputError, Stopped
+from trainer.errors import BadInputError, NotFiniteError, Stopped
 from trainer.forward import TrainingForward
 from trainer.generate import write_samples
 from trainer.hardware import (
@@ -32,7 +33,7 @@ from trainer.hardware import (
     device_name,
     matrix_peaks,
 )
-from trainer.loop import Trainer, mean_loss
+from trainer.loop import NOT_FINITE_ADVICE, Batch, Trainer, mean_loss
 from trainer.model_folder import save_model
 from trainer.schedule import learning_rate
 from trainer.token_cache import Corpus, open_corpus
@@ -70,8 +71,12 @@ def run_pretrain(spec: PretrainSpec, *, context: Context) -> None:
             "Bring more text, or choose a shorter context.",
         )
     run = Pretraining.start(spec, corpus, context)
-    run.train()
-    run.finish()
+    try:
+        run.train()
+        run.finish()
+    except Stopped:
+        run.save()
+        raise
 
 
 @dataclass
@@ -153,13 +158,12 @@ class Pretraining:
     def train(self) -> None:
         """Take the steps that are left; evaluate, sample and save as the spec says."""
         spec, trainer = self.spec, self.trainer
-        if trainer.step == 0:
-            self.say_progress()
+        self.say_progress()
+        # Also where a stop broke off the evaluation of the step to go on from.
+        if trainer.step % spec.eval_every == 0 and trainer.step < spec.max_steps:
             self.evaluate()
         while trainer.step < spec.max_steps:
-            if self.context.stop.is_set():
-                self.save()
-                raise Stopped
+            self.stop_if_asked()
             trainer.take_step(
                 self.batches(trainer.step + 1),
                 learning_rate=learning_rate(spec, trainer.step + 1),
@@ -173,6 +177,11 @@ class Pretraining:
                 self.sample()
             if step % spec.checkpoint_every == 0 and step < spec.max_steps:
                 self.save()
+
+    def stop_if_asked(self) -> None:
+        """Raise Stopped once somebody wants that."""
+        if self.context.stop.is_set():
+            raise Stopped
 
     def is_pause(self, step: int) -> bool:
         """Whether something follows this step whose time is not training."""
@@ -216,7 +225,7 @@ class Pretraining:
             )
             self.say_progress()
 
-    def say_progress(self) -> None:
+    def say_progress(self, phase: str = "training") -> None:
         """Say how far the run is, and how long it still takes."""
         self._said = time.monotonic()
         per_step = self.trainer.seconds_per_step
@@ -228,7 +237,7 @@ class Pretraining:
             tokens=self.trainer.step * self.spec.tokens_per_step,
             tokens_per_s=self.tokens_per_s,
             eta_s=None if per_step is None else left * per_step,
-            phase="training",
+            phase=phase,
         )
 
     @property
@@ -247,22 +256,29 @@ class Pretraining:
         """Measure the validation loss once a step; the last time over all of it."""
         if self.evaluated_step == self.trainer.step:
             return
-        self.evaluated_step = self.trainer.step
-        loss = mean_loss(
-            self.trainer,
-            validation_batches(
-                self.corpus.validation_ids,
-                batch_size=self.spec.batch_size,
-                context=self.spec.context,
-                most=None if is_last else self.spec.eval_batches,
-            ),
+        batches = validation_batches(
+            self.corpus.validation_ids,
+            batch_size=self.spec.batch_size,
+            context=self.spec.context,
+            most=None if is_last else self.spec.eval_batches,
         )
+        loss = mean_loss(self.trainer, self.watched(batches))
+        self.evaluated_step = self.trainer.step
         if len(self.corpus.validation_ids) < 2:
             return
         self.losses.setdefault("initial", loss)
         self.losses["last"] = loss
         self.losses["best"] = min(loss, self.losses.get("best", loss))
         self.context.report.metric(self.trainer.step, **{"validation/loss": loss})
+        self.say_progress()
+
+    def watched(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Pass batches on until asked to stop, saying now and then that all is well."""
+        for batch in batches:
+            self.stop_if_asked()
+            if time.monotonic() - self._said > PROGRESS_EVERY_S:
+                self.say_progress("evaluating")
+            yield batch
 
     def sample(self) -> None:
         """Let the model write; the same step always writes the same."""
@@ -273,15 +289,17 @@ class Pretraining:
             num_tokens=self.spec.sample_tokens,
             end=self.corpus.end,
             seed=self.spec.seed + self.trainer.step,
+            stop=self.context.stop,
         )
         for prompt, text in written:
+            self.stop_if_asked()
             self.context.report.sample(step=self.trainer.step, prompt=prompt, text=text)
 
     def save(self) -> None:
-        """Save a checkpoint of this step, once."""
+        """Save a checkpoint of this step, once; never one that is not finite."""
         self.report_steps()
         step = self.trainer.step
-        if step == self._saved_step:
+        if step == self._saved_step or not self.trainer.is_finite:
             return
         saved = save_checkpoint(
             self.context.folder,
@@ -310,9 +328,12 @@ class Pretraining:
 
     def finish(self) -> None:
         """Evaluate and sample a last time, write the model, and say what came of it."""
-        self.context.report.progress(
-            step=self.spec.max_steps, total=self.spec.max_steps, phase="finishing"
-        )
+        if not self.trainer.is_finite:
+            raise NotFiniteError(
+                f"the loss of the last step, {self.trainer.step}, is not finite",
+                NOT_FINITE_ADVICE,
+            )
+        self.say_progress("finishing")
         self.evaluate(is_last=True)
         if not len(self.corpus.validation_ids):
             self.context.report.warning(
@@ -325,7 +346,13 @@ class Pretraining:
             self.sample()
         self.save()
         facts = self.facts()
-        save_model(self.context.folder, self.model, self.spec, facts)
+        save_model(
+            self.context.folder,
+            self.model,
+            self.spec,
+            facts=facts,
+            lineage=self.corpus.lineage,
+        )
         self.context.report.result(**facts)
 
     def facts(self) -> dict[str, Any]:
@@ -342,7 +369,7 @@ class Pretraining:
             "mfu": self.share_of_peak,
             "peak_flops": self.peak_flops,
             "precision": self.precision,
-            "is_compiled": self.is_compiled,
+            "compiled": self.is_compiled,
             "device": device_name(self.trainer.device),
         }
 

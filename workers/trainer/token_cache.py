@@ -10,7 +10,6 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from runspec.layout import DATASET_CARD, DatasetCard
+from runspec.manifest import file_sha256
 from tokenizers import Tokenizer
 
 from trainer.checkpoint import fsync
@@ -45,6 +45,8 @@ class Corpus:
     vocabulary_size: int
     end: int
     bytes_per_token: float
+    lineage: dict[str, str]
+    """What the model card says of where the text comes from."""
 
 
 def open_corpus(dataset: Path, tokenizer: Path, context: Context) -> Corpus:
@@ -62,7 +64,8 @@ def open_corpus(dataset: Path, tokenizer: Path, context: Context) -> Corpus:
             f"the tokenizer has no {END_OF_TEXT} token to part documents with",
             "Train a tokenizer in this project, or add that token to yours.",
         )
-    folder = context.cache / "tokens" / _key(card, tokenizer)
+    tokenizer_sha256 = file_sha256(tokenizer / "tokenizer.json")
+    folder = context.cache / "tokens" / _key(card, tokenizer_sha256)
     if not (folder / META).is_file():
         total = sum(split.characters for split in card.splits.values())
         ids_of = Encoder(encoder, end, _Progress(context, total))
@@ -75,12 +78,16 @@ def open_corpus(dataset: Path, tokenizer: Path, context: Context) -> Corpus:
         vocabulary_size=encoder.get_vocab_size(),
         end=end,
         bytes_per_token=card.bytes / max(1, meta["tokens"]),
+        lineage={
+            "source": card.source_name,
+            "dataset (sha256)": card.content_sha256,
+            "tokenizer (sha256)": tokenizer_sha256,
+        },
     )
 
 
-def _key(card: DatasetCard, tokenizer: Path) -> str:
-    content = hashlib.sha256((tokenizer / "tokenizer.json").read_bytes()).hexdigest()
-    text = f"{LAYOUT} {card.content_sha256} {content}"
+def _key(card: DatasetCard, tokenizer_sha256: str) -> str:
+    text = f"{LAYOUT} {card.content_sha256} {tokenizer_sha256}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -108,9 +115,12 @@ def _build(folder: Path, dataset: Path, card: DatasetCard, ids_of: "Encoder") ->
         # A power cut must not leave the name of a cache without its content.
         for path in (*temporary.iterdir(), temporary):
             fsync(path)
-        # Where another run was quicker, its cache is the same.
-        with suppress(OSError):
+        try:
             temporary.rename(folder)
+        except OSError:
+            # Where another run was quicker, its cache is the same.
+            if not (folder / META).is_file():
+                raise
         fsync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
