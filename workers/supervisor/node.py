@@ -7,6 +7,7 @@ for the runs to be saved and put back into the queue.
 """
 
 import argparse
+import json
 import logging
 import os
 import shutil
@@ -18,6 +19,10 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trivium.workers.models import Worker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trivium.settings")
 
@@ -66,6 +71,49 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+class PeakMeasurement:
+    """Lets a process measure what the devices can do, and keeps what it says."""
+
+    def __init__(self) -> None:
+        """Start measuring, on the device a run on the first slot would get."""
+        from trivium import storage
+
+        from supervisor import devices
+
+        gpus = [f"cuda:{gpu.index}" for gpu in devices.find_gpus()[:1]]
+        cache = str(storage.token_cache_folder())
+        self.process: subprocess.Popen[bytes] | None = subprocess.Popen(
+            [sys.executable, "-P", "-m", "trainer.hardware", cache],
+            env=devices.trainer_environment(gpus or ["cpu:0"]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        self.kind = "gpu" if gpus else "cpu"
+
+    def record(self, worker: "Worker") -> None:
+        """Store the figures once they are there."""
+        from trivium.workers.services import record_peak_flops
+
+        if self.process is None or self.process.poll() is None:
+            return
+        assert self.process.stdout is not None
+        with self.process.stdout as said:
+            raw = said.read()
+        failed = self.process.returncode != 0
+        self.process = None
+        if failed:
+            logger.warning("The devices could not be measured")
+            return
+        for device in worker.devices.filter(kind=self.kind):
+            record_peak_flops(device_id=device.pk, peak_flops=json.loads(raw))
+
+    def close(self) -> None:
+        """Give up what is not measured yet."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
 
 
 def main() -> None:
@@ -127,6 +175,7 @@ def work(queues: list[str], name: str, stop: threading.Event) -> None:
         Child(["trainer.forkserver", str(forks)], devices.trainer_environment([])),
         Child(["supervisor.listen", ",".join(queues)], dict(os.environ)),
     ]
+    peaks = PeakMeasurement()
     sweeper = Sweeper()
     sweeper.start()
     logger.info("Worker %s is ready, queues %s", name, ", ".join(queues))
@@ -141,12 +190,14 @@ def work(queues: list[str], name: str, stop: threading.Event) -> None:
                     services.beat_worker(worker.pk)
                     beat_at = time.monotonic() + settings.HEARTBEAT_S
                 spawn.start_claimable(worker)
+                peaks.record(worker)
             except DatabaseError as error:
                 logger.warning("The database is away, will be tried again: %s", error)
             stop.wait(settings.SWEEP_S)
     finally:
         sweeper.stop()
         services.drain_worker(worker.pk)
+        peaks.close()
         for child in children:
             child.close()
         shutil.rmtree(folder, ignore_errors=True)

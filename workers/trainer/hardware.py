@@ -1,8 +1,13 @@
-"""What the device at hand can do, measured once and kept."""
+"""What the device at hand can do, measured once and kept.
+
+`python -m trainer.hardware CACHE` prints it: a worker asks before its first run, so
+that a form can say how long a run will take.
+"""
 
 import json
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 
@@ -15,6 +20,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SIDE_CPU, SIDE_CUDA = 1024, 8192
 BUDGET_S, FEWEST = 0.25, 3
 """A product is timed for so long, and at least so often."""
+TRIAL_SHARE = 4
 LOOKS = 3
 """Runs that measure before the figure is taken as settled: a busy machine only ever
 makes it too small, so the largest counts."""
@@ -72,20 +78,34 @@ def matrix_peaks(device: torch.device, cache: Path) -> dict[str, float]:
 
 
 def measure_product(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the best FLOP/s of some square matrix products."""
+    """Return the best FLOP/s of some square matrix products.
+
+    Where the hardware lacks a type its products take seconds; then a smaller one,
+    which is as slow per operation, has to do.
+    """
     side = SIDE_CUDA if device.type == "cuda" else SIDE_CPU
+    small = _time_products(device, dtype, side // TRIAL_SHARE, budget_s=BUDGET_S / 5)
+    if small * TRIAL_SHARE**3 > BUDGET_S:
+        return 2.0 * (side // TRIAL_SHARE) ** 3 / small
+    return 2.0 * side**3 / _time_products(device, dtype, side, budget_s=BUDGET_S)
+
+
+def _time_products(
+    device: torch.device, dtype: torch.dtype, side: int, *, budget_s: float
+) -> float:
+    """Return the shortest time of a product, in seconds."""
     # Ones: the measurement must not draw from the run's random numbers.
     left = torch.ones(side, side, device=device, dtype=dtype)
     torch.mm(left, left)
     _wait(device)
     times: list[float] = []
-    until = time.perf_counter() + BUDGET_S
+    until = time.perf_counter() + budget_s
     while len(times) < FEWEST or time.perf_counter() < until:
         start = time.perf_counter()
         torch.mm(left, left)
         _wait(device)
         times.append(time.perf_counter() - start)
-    return 2.0 * side**3 / min(times)
+    return min(times)
 
 
 def _wait(device: torch.device) -> None:
@@ -98,3 +118,12 @@ def choose_precision(wanted: str, peaks: dict[str, float]) -> str:
     if wanted != "auto":
         return wanted
     return "bf16" if peaks["bf16"] > FASTER * peaks["fp32"] else "fp32"
+
+
+def main(cache: Path) -> None:
+    """Measure the device of `auto`, and print its peaks as JSON."""
+    print(json.dumps(matrix_peaks(choose_device("auto"), cache)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

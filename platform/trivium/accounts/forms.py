@@ -27,7 +27,8 @@ class ProfileForm(forms.Form):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         """Start from what is known."""
         known = {name: getattr(user, name) for name in ("first_name", "last_name")}
-        super().__init__(*args, initial=known | {"email": user.email}, **kwargs)
+        kwargs["initial"] = known | {"email": user.email}
+        super().__init__(*args, **kwargs)
         self.user = user
 
     def clean_email(self) -> str:

@@ -114,6 +114,7 @@ def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
         "can": can,
         "can_edit": can_edit,
         "can_retry": can.retry and can_edit,
+        "resume_step": resume_step(run) if can.retry else None,
         "attempt": attempt,
         "duration_s": duration_s(run),
         "highlights": [
@@ -127,12 +128,30 @@ def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
     }
 
 
+RESULT_UNITS: dict[str, Callable[[object], str]] = {
+    "seconds": numbers.duration,
+    "tokens_per_s": lambda value: f"{numbers.count(value)} tokens/s",
+    "mfu": numbers.percent,
+    "peak_flops": lambda value: f"{numbers.count(value)}FLOP/s",
+    "is_compiled": lambda value: "yes" if value else "no",
+}
+RESULT_LABELS = {
+    "seconds": "Training time",
+    "tokens_per_s": "Speed",
+    "mfu": "Share of peak",
+    "peak_flops": "Matrix peak",
+    "is_compiled": "Compiled",
+}
+
+
 def results_of(run: Run) -> list[tuple[str, str]]:
     """Return the figures a run ended with, as a page shows them."""
     found = []
     for name, value in run.result.items():
-        label = name.replace("_", " ").capitalize()
-        if name.endswith("bytes"):
+        label = RESULT_LABELS.get(name, name.replace("_", " ").capitalize())
+        if name in RESULT_UNITS and value is not None:
+            found.append((label, RESULT_UNITS[name](value)))
+        elif name.endswith("bytes"):
             found.append((label.removesuffix(" bytes"), numbers.size(value)))
         elif isinstance(value, bool | str):
             found.append((label, str(value)[:60]))
@@ -141,6 +160,11 @@ def results_of(run: Run) -> list[tuple[str, str]]:
         elif isinstance(value, float):
             found.append((label, numbers.decimal(value)))
     return found[:MAX_RESULTS]
+
+
+def resume_step(run: Run) -> int | None:
+    """Return the step from which the same run, tried again, would go on."""
+    return run.checkpoints.order_by("-step").values_list("step", flat=True).first()
 
 
 def duration_s(run: Run) -> float | None:
