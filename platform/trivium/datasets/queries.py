@@ -6,6 +6,9 @@ from trivium.accounts.models import User
 from trivium.datasets.models import Dataset, DatasetVersion, Upload
 from trivium.projects.models import Project
 from trivium.projects.queries import projects_visible_to
+from trivium.runs.models import Run
+
+MAX_NAMED = 5
 
 
 def datasets_visible_to(user: User) -> QuerySet[Dataset]:
@@ -49,3 +52,16 @@ def datasets_with_newest(project: Project) -> QuerySet[Dataset]:
         )
         .order_by("-pk")
     )
+
+
+def what_uses(version: DatasetVersion) -> list[str]:
+    """Name what forbids to delete `version`: a few tokenizers, models and runs."""
+    users = [f"tokenizer {item}" for item in version.tokenizers.all()[:MAX_NAMED]]
+    users += [f"model {item}" for item in version.models.all()[:MAX_NAMED]]
+    waiting = version.dataset.project.runs.filter(
+        spec__dataset=str(version.pk)
+    ).exclude(state__in=Run.TERMINAL)
+    users += [f"run {run}" for run in waiting[:MAX_NAMED]]
+    if version.run is not None and not version.run.is_finished:
+        users.append(f"run {version.run}")
+    return users

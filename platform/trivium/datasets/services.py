@@ -17,6 +17,7 @@ from runspec.layout import DATASET_CARD, DatasetCard
 from trivium import storage
 from trivium.accounts.models import User
 from trivium.datasets.models import Dataset, DatasetVersion, Upload
+from trivium.datasets.queries import what_uses
 from trivium.naming import clean_name, name_from_file
 from trivium.projects.models import Project
 from trivium.runs.errors import SubmitError
@@ -197,16 +198,7 @@ def delete_version(version: DatasetVersion) -> None:
     Raises:
         InUseError: a tokenizer, a model or an unfinished run uses it.
     """
-    users = [f"tokenizer {item}" for item in version.tokenizers.all()[:5]]
-    users += [f"model {item}" for item in version.models.all()[:5]]
-    users += [
-        f"run {run}"
-        for run in version.dataset.project.runs.filter(
-            spec__dataset=str(version.pk)
-        ).exclude(state__in=Run.TERMINAL)[:5]
-    ]
-    if version.run is not None and not version.run.is_finished:
-        users.append(f"run {version.run}")
+    users = what_uses(version)
     if users:
         raise InUseError(f"{version} is used by {', '.join(users)}")
 

@@ -14,6 +14,7 @@ from django.views.decorators.http import (
     require_POST,
     require_safe,
 )
+from django.views.decorators.vary import vary_on_headers
 from pydantic import ValidationError
 from runspec import IngestSpec
 from runspec.layout import DatasetCard
@@ -21,7 +22,8 @@ from runspec.layout import DatasetCard
 from trivium.datasets import bad_rows, histogram, preview, queries, services
 from trivium.datasets.forms import ImportForm
 from trivium.datasets.models import Dataset, DatasetVersion, Upload
-from trivium.http import SignedInRequest, add_form_error
+from trivium.http import HTMX_STOP_POLLING, SignedInRequest, add_form_error
+from trivium.pages.lineage import dataset_levels
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs.errors import SubmitError
@@ -29,52 +31,77 @@ from trivium.runs.kinds import start_run
 from trivium.runs.models import Run
 
 ROWS_PER_PAGE = 20
+MAX_LISTED = 500
 MAX_ENVELOPE_BYTES = 1_000_000
 """What a form may hold beside its file."""
 
 
 @login_required
 @require_safe
+@vary_on_headers("HX-Request")
 def list_datasets(request: SignedInRequest, slug: str) -> HttpResponse:
     """List a project's datasets; `?q=` narrows by name."""
     project = get_project(request.user, slug)
-    search = request.GET.get("q", "").replace("\0", "").strip()
+    search = request.GET.get("q", "").replace("\0", "").strip()[:200]
     datasets = queries.datasets_with_newest(project)
     if search:
         datasets = datasets.filter(name__icontains=search)
+    shown = list(datasets[:MAX_LISTED])
+    preparing = Run.objects.filter(dataset_version__dataset__in=shown)
     context = {
         "project": project,
-        "datasets": datasets[:500],
+        "datasets": shown,
         "search": search,
+        "is_moving": preparing.exclude(state__in=Run.TERMINAL).exists(),
         "can_edit": has_role(request.user, project, Role.ENGINEER),
     }
-    return render(request, "datasets/list.html", context)
+    template = "datasets/list.html"
+    if not request.htmx:
+        return render(request, template, context)
+    status = None if context["is_moving"] else HTMX_STOP_POLLING
+    return render(request, f"{template}#table", context, status=status)
 
 
 @login_required
 @require_safe
+@vary_on_headers("HX-Request", "HX-Target")
 def dataset_detail(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     """Show one version of a dataset: `?v=` a number, or the newest."""
     project = get_project(request.user, slug)
     dataset = get_object_or_404(Dataset, project=project, pk=pk)
     versions = list(dataset.versions.select_related("run").order_by("-number"))
     version = _chosen(versions, request.GET.get("v", ""))
+    version.dataset = dataset
     context: dict[str, Any] = {
         "project": project,
         "dataset": dataset,
-        "versions": versions,
         "version": version,
-        "can_edit": has_role(request.user, project, Role.ENGINEER),
-        "bad_rows": bad_rows.read_bad_rows(version),
     }
+    if request.htmx and request.htmx.target == "progress":
+        return _show_progress(request, context)
+    context["can_edit"] = has_role(request.user, project, Role.ENGINEER)
     if version.is_ready:
         card = DatasetCard.model_validate(version.card)
-        context |= {"card": card, "bars": histogram.bars(card.length_histogram)}
-        context |= _preview_page(request, version, card)
-    template = "datasets/detail.html"
+        context |= {"card": card, **_preview_page(request, version, card)}
     if request.htmx and request.htmx.target == "preview":
-        template += "#preview"
-    return render(request, template, context)
+        return render(request, "datasets/detail.html#preview", context)
+    context |= {
+        "versions": versions,
+        "bad_rows": bad_rows.read_bad_rows(version),
+        "bars": histogram.bars(card.length_histogram) if version.is_ready else [],
+        "levels": dataset_levels(version),
+        "users": queries.what_uses(version),
+    }
+    return render(request, "datasets/detail.html", context)
+
+
+def _show_progress(request: SignedInRequest, context: dict[str, Any]) -> HttpResponse:
+    """Answer a poll; once the run has ended the whole page is another."""
+    run = context["version"].run
+    response = render(request, "datasets/detail.html#progress", context)
+    if run is None or run.is_finished:
+        response.headers["HX-Refresh"] = "true"
+    return response
 
 
 def _chosen(versions: list[DatasetVersion], number: str) -> DatasetVersion:

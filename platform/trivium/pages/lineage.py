@@ -45,6 +45,20 @@ def model_levels(model: LanguageModel) -> Levels:
     return [level for level in levels if level]
 
 
+def dataset_levels(version: DatasetVersion) -> Levels:
+    """Return run → version of a dataset → tokenizers → models."""
+    slug = version.dataset.project.slug
+    tokenizers = version.tokenizers.order_by("-pk")[:MAX_CHILDREN]
+    models = version.models.order_by("-pk")[:MAX_CHILDREN]
+    levels = [
+        [run_node(slug, version.run)] if version.run else [],
+        [current(dataset_node(slug, version))],
+        [tokenizer_node(slug, tokenizer) for tokenizer in tokenizers],
+        [model_node(slug, model) for model in models],
+    ]
+    return [level for level in levels if level]
+
+
 def tokenizer_levels(tokenizer: Tokenizer) -> Levels:
     """Return dataset → run → tokenizer → models."""
     slug = tokenizer.project.slug
