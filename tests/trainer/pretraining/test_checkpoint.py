@@ -128,6 +128,20 @@ def test_a_kill_at_any_moment_leaves_the_older_checkpoint_whole(
         assert not list((tmp_path / "checkpoints").glob(".tmp-*"))
 
 
+def test_a_whole_checkpoint_is_not_removed_for_its_like(tmp_path, trained):
+    path = save(tmp_path, trained)
+    before = path.stat().st_ino, read_manifest(path, verify_hashes=True)
+    assert save(tmp_path, trained) == path
+    assert (path.stat().st_ino, read_manifest(path, verify_hashes=True)) == before
+
+
+def test_a_broken_checkpoint_is_replaced(tmp_path, trained):
+    path = save(tmp_path, trained)
+    (path / checkpoint.WEIGHTS).write_bytes(b"cut")
+    save(tmp_path, trained)
+    read_manifest(path, verify_hashes=True)
+
+
 def test_the_weights_of_another_architecture_are_refused(tmp_path, trained):
     path = save(tmp_path, trained)
     model = torch.nn.Sequential(torch.nn.Linear(4, 3))

@@ -4,7 +4,13 @@ import pytest
 import torch
 from runspec import PretrainSpec
 from runspec.sizing import PRESETS, count_parameters, estimate
-from trainer.architectures import TokenIds, build_model, decay_groups, num_parameters
+from trainer.architectures import (
+    TokenIds,
+    build_model,
+    decay_groups,
+    initial_std,
+    num_parameters,
+)
 from trainer.forward import IGNORED, TrainingForward
 
 VOCABULARY = 61
@@ -79,3 +85,11 @@ def test_only_matrices_decay(spec):
     assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
     count = len(decayed["params"]) + len(kept["params"])
     assert count == len(list(model.parameters()))
+
+
+def test_random_weights_spread_as_gpt2s_at_its_width_and_wider_below():
+    assert initial_std(768) == 0.02
+    model = build_model(spec_of({"family": "gpt2"}), TokenIds(VOCABULARY, 0))
+    found = float(model.transformer.wte.weight.std())
+    assert found == pytest.approx(initial_std(64), rel=0.05)
+    assert found > 3 * initial_std(768)

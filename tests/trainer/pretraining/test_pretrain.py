@@ -108,6 +108,8 @@ def test_the_output_loads_with_plain_transformers(lab):
         ".md",
     }
     card = (output / "README.md").read_text()
+    dataset = json.loads((lab.dataset / "dataset.json").read_text())
+    assert dataset["content_sha256"] in card
     assert f"{result_of(folder)['parameters']:,}" in card
 
 
@@ -196,6 +198,7 @@ def test_the_token_cache_holds_the_documents_and_is_reused(lab):
     before = made.stat().st_mtime_ns
     open_corpus(Path(spec.dataset), Path(spec.tokenizer), context)
     assert made.stat().st_mtime_ns == before
+    assert not list((context.cache / "tokens").glob(".tmp-*"))
     context.report.close()
 
 
