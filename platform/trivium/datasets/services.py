@@ -186,9 +186,13 @@ def add_sample_corpus(*, project: Project, created_by: User) -> Run:
             content=file,
         )
     spec = IngestSpec(source=str(upload.pk), file_name=upload.file_name)
-    return start_run(
-        project=project, created_by=created_by, spec=spec, name=SAMPLE_NAME
-    )
+    try:
+        return start_run(
+            project=project, created_by=created_by, spec=spec, name=SAMPLE_NAME
+        )
+    except BaseException:
+        delete_upload(upload)
+        raise
 
 
 @transaction.atomic
