@@ -119,11 +119,12 @@ def test_whoever_came_by_link_sets_a_password_and_then_may_change_it(
     client.get(services.create_sign_in_link(bob))
     assert "You have no password yet" in client.get(PROFILE).text
     sent = {"password1": PASSWORD, "password2": PASSWORD}
-    client.post(reverse("account_set_password"), sent)
+    response = client.post(reverse("account_set_password"), sent)
+    assert response.headers["Location"] == PROFILE
     bob.refresh_from_db()
     assert bob.check_password(PASSWORD)
 
-    client.force_login(bob)
+    assert "Change the password" in client.get(PROFILE).text
     page = client.get(reverse("account_change_password"))
     assert page.status_code == 200
     weak = {"oldpassword": PASSWORD, "password1": "12345678", "password2": "12345678"}
@@ -141,3 +142,15 @@ def test_pages_of_security_have_our_shell(name: str, bobs: Client, bob: User):
     page = bobs.get(reverse(name)).text
     assert "skip-link" in page
     assert "Menu:" not in page
+
+
+def test_a_forgotten_password_leads_to_a_link_not_to_mail(client: Client, db: None):
+    page = client.get(reverse("account_reset_password")).text
+    assert "No mail is sent from here" in page
+    assert "<form" not in page
+
+
+def test_a_second_factor_is_set_up_in_our_shell(bobs: Client, bob: User):
+    page = bobs.get(reverse("mfa_activate_totp"))
+    assert 'class="qr"' in page.text
+    assert page.context["form"].secret in page.text

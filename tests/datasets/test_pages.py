@@ -86,7 +86,7 @@ def test_an_empty_list_sends_a_viewer_to_an_engineer(client: Client, vera: User)
 def test_a_dataset_shows_what_is_in_it(bobs: Client, version: DatasetVersion):
     page = bobs.get(address(version)).text
     assert "Fable number 1." in page
-    assert "36 rows of at most 32 characters (78.3 %)" in page
+    assert "36 rows of 17 to 32 characters (78.3 %)" in page
     assert "2 rows are &lt;b&gt;repeated&lt;/b&gt;" in page
     assert f"?kind=tokenizer&amp;dataset={version.pk}" in page
     assert "fables.txt" in page

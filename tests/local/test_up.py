@@ -1,91 +1,19 @@
 """The embedded platform as a person starts and stops it."""
 
-import os
-import re
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def processes_of(home: Path) -> list[psutil.Process]:
-    """Return what runs with this home in its environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("TRIVIUM_HOME") == str(home):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-class Up:
-    """`manage.py up` in a home of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [sys.executable, ROOT / "manage.py", "up", f"--port={self.port}"],
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(home),
-                "TRIVIUM_HOME": str(home / "trivium"),
-                "PYTHONUNBUFFERED": "1",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.output = ""
-
-    def read_until(self, pattern: str) -> str:
-        """Return the first line that matches."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.output += line
-            if re.search(pattern, line):
-                return line.strip()
-        raise AssertionError(self.output + self.logs())
-
-    def logs(self) -> str:
-        folder = self.home / "trivium" / "logs"
-        return "\n".join(path.read_text()[-3000:] for path in folder.glob("*.log"))
-
-    def interrupt(self) -> int:
-        """Press Ctrl-C; return the exit code."""
-        self.process.send_signal(signal.SIGINT)
-        rest, _ = self.process.communicate(timeout=60)
-        self.output += rest
-        return self.process.returncode
+from local_up import Up, processes_of
 
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Up]:
     platform = Up(tmp_path)
     yield platform
-    if platform.process.poll() is None:
-        platform.process.kill()
-    platform.process.communicate()
-    for process in processes_of(tmp_path / "trivium"):
-        process.kill()
+    platform.end()
 
 
 def test_it_prints_a_link_that_signs_in_once(up):
@@ -124,7 +52,7 @@ def test_ctrl_c_ends_every_process_and_leaves_runs_resumable(up, tmp_path):
             found = client.get(f"/api/v1/runs/{runs[-1]}/checkpoints").json()
             assert found["items"][0]["step"] > 0
     finally:
-        again.interrupt()
+        again.end()
     assert processes_of(home) == []
 
 

@@ -214,7 +214,11 @@ def test_compiling_is_chosen_only_where_it_pays(lab):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_tinyshakespeare_reaches_the_published_loss(shared_dir, lab, dataset_of):
-    """nanoGPT's README gives 1.88 for this model after 2,000 steps."""
+    """nanoGPT's README gives 1.88 for this model after 2,000 steps.
+
+    Its weights begin with a spread of 0.02, ours with `initial_std`; with 0.02 this
+    stage ends between 1.886 and 1.901 (four runs, all of the validation split).
+    """
     text = (shared_dir / "data/pretrain/tinyshakespeare.txt").read_text()
     cut = len(text) * 9 // 10
     dataset = dataset_of(train=[text[:cut]], validation=[text[cut:]])
