@@ -154,3 +154,19 @@ def test_a_second_factor_is_set_up_in_our_shell(bobs: Client, bob: User):
     page = bobs.get(reverse("mfa_activate_totp"))
     assert 'class="qr"' in page.text
     assert page.context["form"].secret in page.text
+
+
+def test_a_form_from_another_site_changes_nothing_and_says_why(bob: User):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(bob)
+    response = browser.post(PROFILE, {"first_name": "Eve"})
+    assert response.status_code == 403
+    assert "too old to send from" in response.text
+    bob.refresh_from_db()
+    assert bob.first_name == ""
+
+
+def test_a_host_that_is_not_served_gets_a_plain_answer(client: Client, db: None):
+    response = client.get("/accounts/login/", headers={"Host": "evil.example"})
+    assert response.status_code == 400
+    assert "could not be read" in response.text
