@@ -38,7 +38,7 @@ test: $(VENV)/.dev lint types ## Run every check and every tier that can run her
 lint: $(VENV)/.dev ## ruff, djlint, import-linter, migrations
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/djlint --check --lint --quiet templates
+	@$(BIN)/djlint --check --lint templates
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python manage.py makemigrations --check --dry-run
 
