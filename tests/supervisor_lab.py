@@ -75,6 +75,21 @@ class Node:
                 return child
         raise AssertionError(f"the node has no child {module}")
 
+    def wait_until_warm(self) -> "Node":
+        """Wait for the fork server, so that trainers start at once."""
+        deadline = time.monotonic() + 60
+        while not self.is_warm():
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+        return self
+
+    def is_warm(self) -> bool:
+        try:
+            server = self.child("trainer.forkserver")
+            return Path(server.cmdline()[-1]).exists()
+        except (AssertionError, psutil.Error):
+            return False
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(timeout=20)

@@ -29,6 +29,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trivium.settings")
 logger = logging.getLogger(__name__)
 
 CHILD_GRACE_S = 5.0
+IDLE_S = 10.0
+"""Without a run for this long, a worker measures its devices."""
 RESTART_S = 2.0
 """A child that died is started again, but not more often than this."""
 
@@ -74,44 +76,63 @@ class Child:
 
 
 class PeakMeasurement:
-    """Lets a process measure what the devices can do, and keeps what it says."""
+    """Lets a process measure the devices of an idle worker, and keeps the figures.
 
-    def __init__(self) -> None:
-        """Start measuring, on the device a run on the first slot would get."""
+    Only then: a run would wait for it, and would make the figures too small.
+    """
+
+    def __init__(self, worker: "Worker") -> None:
+        """Prepare; `advance` does it step by step."""
+        self.worker = worker
+        self.process: subprocess.Popen[bytes] | None = None
+        self.kind = ""
+        self.idle_at = time.monotonic() + IDLE_S
+        self.is_done = False
+
+    def advance(self) -> None:
+        """Start measuring when idle for a while; store the figures when there."""
+        if self.is_done:
+            return
+        if self.process is not None:
+            if self.process.poll() is not None:
+                self.record()
+        elif self.worker.devices.exclude(run=None).exists():
+            self.idle_at = time.monotonic() + IDLE_S
+        elif time.monotonic() > self.idle_at:
+            self.start()
+
+    def start(self) -> None:
+        """Measure on the device a run on the first slot would get."""
         from trivium import storage
 
         from supervisor import devices
 
         gpus = [f"cuda:{gpu.index}" for gpu in devices.find_gpus()[:1]]
+        self.kind = "gpu" if gpus else "cpu"
         cache = str(storage.token_cache_folder())
-        self.process: subprocess.Popen[bytes] | None = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "trainer.hardware", cache],
             env=devices.trainer_environment(gpus or ["cpu:0"]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
-        self.kind = "gpu" if gpus else "cpu"
 
-    def record(self, worker: "Worker") -> None:
-        """Store the figures once they are there."""
+    def record(self) -> None:
+        """Store what the process said."""
         from trivium.workers.services import record_peak_flops
 
-        if self.process is None or self.process.poll() is None:
-            return
-        assert self.process.stdout is not None
-        with self.process.stdout as said:
-            raw = said.read()
-        failed = self.process.returncode != 0
-        self.process = None
-        if failed:
+        assert self.process is not None
+        said, _ = self.process.communicate()
+        self.is_done = True
+        if self.process.returncode != 0:
             logger.warning("The devices could not be measured")
             return
-        for device in worker.devices.filter(kind=self.kind):
-            record_peak_flops(device_id=device.pk, peak_flops=json.loads(raw))
+        for device in self.worker.devices.filter(kind=self.kind):
+            record_peak_flops(device_id=device.pk, peak_flops=json.loads(said))
 
     def close(self) -> None:
         """Give up what is not measured yet."""
-        if self.process is not None:
+        if self.process is not None and not self.is_done:
             self.process.kill()
             self.process.communicate()
 
@@ -175,7 +196,7 @@ def work(queues: list[str], name: str, stop: threading.Event) -> None:
         Child(["trainer.forkserver", str(forks)], devices.trainer_environment([])),
         Child(["supervisor.listen", ",".join(queues)], dict(os.environ)),
     ]
-    peaks = PeakMeasurement()
+    peaks = PeakMeasurement(worker)
     sweeper = Sweeper()
     sweeper.start()
     logger.info("Worker %s is ready, queues %s", name, ", ".join(queues))
@@ -190,7 +211,7 @@ def work(queues: list[str], name: str, stop: threading.Event) -> None:
                     services.beat_worker(worker.pk)
                     beat_at = time.monotonic() + settings.HEARTBEAT_S
                 spawn.start_claimable(worker)
-                peaks.record(worker)
+                peaks.advance()
             except DatabaseError as error:
                 logger.warning("The database is away, will be tried again: %s", error)
             stop.wait(settings.SWEEP_S)

@@ -91,7 +91,9 @@ class Trainer:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to read what the last steps did."""
+        """Whether it is time to read what the last steps did; the first at once."""
+        if self.seconds_per_step is None:
+            return True
         return time.monotonic() - self._unread_since > READ_EVERY_S
 
     def read(self) -> list[StepReport]:
