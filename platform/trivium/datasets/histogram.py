@@ -5,6 +5,7 @@ from typing import NamedTuple
 WIDTH = 560
 HEIGHT = 140
 GAP = 4
+MAX_BAR = 56
 
 
 class Bar(NamedTuple):
@@ -17,6 +18,8 @@ class Bar(NamedTuple):
     middle: float
     label: str
     """The longest length counted here."""
+    lengths: str
+    """From the shortest to the longest."""
     rows: int
     share: float
 
@@ -28,17 +31,20 @@ def bars(histogram: list[tuple[int, int]]) -> list[Bar]:
         return []
     highest = max(rows for _, rows in histogram)
     step = WIDTH / len(histogram)
+    width = min(step - GAP, MAX_BAR)
     made = []
     for index, (bound, rows) in enumerate(histogram):
+        middle = (index + 0.5) * step
         height = max(2.0, HEIGHT * rows / highest) if rows else 0.0
         made.append(
             Bar(
-                x=round(index * step + GAP / 2, 1),
+                x=round(middle - width / 2, 1),
                 y=round(HEIGHT - height, 1),
-                width=round(step - GAP, 1),
+                width=round(width, 1),
                 height=round(height, 1),
-                middle=round((index + 0.5) * step, 1),
+                middle=round(middle, 1),
                 label=_short(bound),
+                lengths=f"{bound // 2 + 1:,} to {bound:,}" if bound > 2 else f"{bound}",
                 rows=rows,
                 share=100 * rows / total,
             )

@@ -44,10 +44,9 @@ function clearComplaints() {
 
 function showChoice() {
   const file = part("id_file").files[0];
-  const drop = part("drop");
-  drop.querySelector(".drop__title").textContent = file ? file.name : "Choose a file";
-  drop.querySelector(".drop__or").hidden = Boolean(file);
-  drop.classList.toggle("drop--full", Boolean(file));
+  part("drop-title").textContent = file ? `${file.name}, ${size(file.size)}` : "Drop a file here, or";
+  part("drop").querySelector(".drop__label").textContent = file ? "Choose another" : "Choose a file";
+  part("drop").classList.toggle("drop--full", Boolean(file));
 }
 
 function tooLarge(form) {
@@ -147,7 +146,11 @@ function acceptDrops(drop) {
 
 function begin() {
   const form = part("import");
-  acceptDrops(part("drop"));
+  const drop = part("drop");
+  acceptDrops(drop);
+  drop.classList.add("drop--live");
+  drop.querySelector(".drop__label").classList.add("button");
+  part("drop-title").hidden = false;
   part("id_file").onchange = () => {
     showChoice();
     clearComplaints();
