@@ -34,7 +34,7 @@ def processes_of(home: Path) -> list[psutil.Process]:
 class Up:
     """`manage.py up` in a home of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
         self.port = free_port()
         self.process = subprocess.Popen(
@@ -44,6 +44,7 @@ class Up:
                 "HOME": str(home),
                 "TRIVIUM_HOME": str(home / "trivium"),
                 "PYTHONUNBUFFERED": "1",
+                **environment,
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
