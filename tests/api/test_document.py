@@ -1,6 +1,7 @@
 """The OpenAPI document and the page that shows it."""
 
 import re
+from contextlib import closing
 
 from runspec import SPECS
 
@@ -54,6 +55,7 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(client):
     assert addresses
     for address in addresses:
         assert address.startswith("/static/ninja/"), address
-        assert client.get(address).status_code == 200
+        with closing(client.get(address)) as file:
+            assert file.status_code == 200
     assert not re.search(r"<script(?![^>]*(src=|application/json))[^>]*>", html)
     assert "unsafe" not in response["Content-Security-Policy"]

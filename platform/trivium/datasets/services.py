@@ -158,18 +158,18 @@ def claim_version(run: Run, spec: IngestSpec, name: str) -> str:
     return cleaned
 
 
-def record_version(run: Run, output: Path, result: dict[str, Any]) -> None:  # noqa: ARG001
-    """Publish the rows of a finished ingest run and fill its version."""
+def publish_version(_run: Run, output: Path, _result: dict[str, Any]) -> dict[str, Any]:
+    """Publish the rows of a finished run; return what its version holds then."""
     card = DatasetCard.model_validate_json((output / DATASET_CARD).read_bytes())
     size = sum(file.stat().st_size for file in output.iterdir())
     key = storage.publish(output, f"datasets/{card.content_sha256}")
-    DatasetVersion.objects.filter(run=run).update(
-        path=key,
-        content_sha256=card.content_sha256,
-        card=card.model_dump(mode="json"),
-        rows=card.rows,
-        size_bytes=size,
-    )
+    return {
+        "path": key,
+        "content_sha256": card.content_sha256,
+        "card": card.model_dump(mode="json"),
+        "rows": card.rows,
+        "size_bytes": size,
+    }
 
 
 def add_sample_corpus(*, project: Project, created_by: User) -> Run:
@@ -223,5 +223,5 @@ __all__ = [
     "delete_upload",
     "delete_version",
     "name_source",
-    "record_version",
+    "publish_version",
 ]

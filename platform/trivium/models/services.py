@@ -45,21 +45,21 @@ def claim_model(run: Run, spec: PretrainSpec, name: str) -> str:
     return cleaned
 
 
-def record_model(run: Run, output: Path, result: dict[str, Any]) -> None:
-    """Publish the files of a finished training run and fill its row."""
+def publish_model(run: Run, output: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """Publish the files of a finished run; return what its model holds then."""
     files = {
         file.name: {"size": file.stat().st_size, "sha256": file_sha256(file)}
         for file in sorted(output.iterdir())
         if file.is_file()
     }
     key = storage.publish(output, f"models/{run.pk}-{run.fence}")
-    LanguageModel.objects.filter(run=run).update(
-        path=key,
-        files=files,
-        size_bytes=sum(entry["size"] for entry in files.values()),
-        num_parameters=result.get("parameters", 0),
-        validation_loss=result.get("validation_loss"),
-    )
+    return {
+        "path": key,
+        "files": files,
+        "size_bytes": sum(entry["size"] for entry in files.values()),
+        "num_parameters": result.get("parameters", 0),
+        "validation_loss": result.get("validation_loss"),
+    }
 
 
 @transaction.atomic

@@ -164,12 +164,15 @@ def forget_checkpoint(claim: Claim, step: int, *, message: str) -> None:
 
 
 def end_succeeded(claim: Claim, folder: Path, result: dict[str, Any]) -> bool:
-    """Publish what the attempt made and end the run, in one transaction."""
+    """Publish what the attempt made; then fill its object and end the run as one."""
+    run = current(claim).select_related("project").first()
+    if run is None:
+        return False
+    values = kinds.publish_output(run, folder, result)
     with transaction.atomic():
-        run = current(claim).select_for_update().first()
-        if run is None:
+        if not current(claim).select_for_update().exists():
             return False
-        kinds.record_output(run, folder, result)
+        kinds.record_output(run, values)
         return _end(
             claim,
             State.SUCCEEDED,

@@ -20,6 +20,7 @@ from trivium.accounts.models import User
 from trivium.datasets import services as datasets
 from trivium.datasets.models import DatasetVersion, Upload
 from trivium.models import services as models
+from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.runs import services
 from trivium.runs.errors import SubmitError
@@ -35,14 +36,18 @@ class Kind(NamedTuple):
 
     claim_output: Callable[..., str]
     """(run, spec, name) → the name given; makes or takes over the output object."""
-    record_output: Callable[[Run, Path, dict[str, Any]], None]
-    """(run, output folder, result) publishes the folder and fills the object."""
+    publish_output: Callable[[Run, Path, dict[str, Any]], dict[str, Any]]
+    """(run, output folder, result) → the values of the object's row; moves the folder
+    to storage."""
+    output: type[Model]
 
 
 KINDS: dict[type[Spec], Kind] = {
-    IngestSpec: Kind(datasets.claim_version, datasets.record_version),
-    TokenizerSpec: Kind(tokenizers.claim_tokenizer, tokenizers.record_tokenizer),
-    PretrainSpec: Kind(models.claim_model, models.record_model),
+    IngestSpec: Kind(datasets.claim_version, datasets.publish_version, DatasetVersion),
+    TokenizerSpec: Kind(
+        tokenizers.claim_tokenizer, tokenizers.publish_tokenizer, Tokenizer
+    ),
+    PretrainSpec: Kind(models.claim_model, models.publish_model, LanguageModel),
 }
 
 
@@ -129,14 +134,20 @@ def resolve_spec(run: Run) -> Spec:
     return spec.with_references(paths)
 
 
-def record_output(run: Run, folder: Path, result: dict[str, Any]) -> None:
-    """Publish what a successful attempt left in `folder/output`, and fill the object.
+def publish_output(run: Run, folder: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """Move what an attempt left in `folder/output` to storage; return the row's values.
 
-    Called inside the transaction that ends the run, so that a ghost records nothing;
-    keys are content-addressed or carry the fence, so an upload of its own is harmless.
+    Outside of any transaction: it may hash and upload gigabytes. Keys are
+    content-addressed or carry the fence, so what a ghost publishes is harmless.
     """
-    spec = parse_spec(run.spec)
-    KINDS[type(spec)].record_output(run, folder / OUTPUT, result)
+    kind = KINDS[type(parse_spec(run.spec))]
+    return kind.publish_output(run, folder / OUTPUT, result)
+
+
+def record_output(run: Run, values: dict[str, Any]) -> None:
+    """Fill the object of a run, inside the transaction that ends the run."""
+    output = KINDS[type(parse_spec(run.spec))].output
+    output._default_manager.filter(run=run).update(**values)  # noqa: SLF001
 
 
 Input = DatasetVersion | Tokenizer | Upload

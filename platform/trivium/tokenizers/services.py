@@ -37,20 +37,22 @@ def claim_tokenizer(run: Run, spec: TokenizerSpec, name: str) -> str:
     return cleaned
 
 
-def record_tokenizer(run: Run, output: Path, result: dict[str, Any]) -> None:  # noqa: ARG001
-    """Publish the files of a finished tokenizer run and fill its row."""
+def publish_tokenizer(
+    run: Run, output: Path, _result: dict[str, Any]
+) -> dict[str, Any]:
+    """Publish the files of a finished run; return what its tokenizer holds then."""
     report = TokenizerReport.model_validate_json(
         (output / TOKENIZER_REPORT).read_bytes()
     )
     # The run's id is part of the key: equal tokenizers measured on other text have
     # other reports.
     key = storage.publish(output, f"tokenizers/{run.pk}-{report.sha256[:16]}")
-    Tokenizer.objects.filter(run=run).update(
-        path=key,
-        sha256=report.sha256,
-        vocabulary_size=report.vocabulary_size,
-        report=report.model_dump(mode="json"),
-    )
+    return {
+        "path": key,
+        "sha256": report.sha256,
+        "vocabulary_size": report.vocabulary_size,
+        "report": report.model_dump(mode="json"),
+    }
 
 
 @transaction.atomic
