@@ -66,10 +66,10 @@ def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
     )
     newest = Run.objects.filter(state="succeeded").order_by("-id").first()
     assert newest is not None
-    others = list(Run.objects.order_by("-id").values_list("pk", flat=True)[1:51])
+    others = Run.objects.exclude(pk=newest.pk).order_by("-id")[:50]
     big, rest = num_points // 10, num_points - num_points // 10
     plan = [(newest.pk, "train/loss", big)]
-    plan += [(pk, "train/loss", rest // len(others)) for pk in others]
+    plan += [(run.pk, "train/loss", rest // len(others)) for run in others]
     generator = np.random.default_rng(0)
     for run_id, name, count in plan:
         MetricStream.objects.create(run_id=run_id, fence=1, offset=0)
@@ -106,7 +106,7 @@ def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
         "runs list, filtered": f"{base}/runs/?state=failed",
         "runs list, searched": f"{base}/runs/?q=run+99",
         "run page": f"{base}/runs/{newest.pk}/",
-        f"chart of {big:,} points": f"{base}/runs/{newest.pk}/chart-data/",
+        f"chart of {big:,} points": f"{base}/runs/{newest.pk}/chart-data/?name=train/loss",
         "models": f"{base}/models/",
         "datasets": f"{base}/data/",
         "API: runs": f"/api/v1/runs?project={project.slug}",
