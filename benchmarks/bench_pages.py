@@ -106,7 +106,9 @@ def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
         "runs list, filtered": f"{base}/runs/?state=failed",
         "runs list, searched": f"{base}/runs/?q=run+99",
         "run page": f"{base}/runs/{newest.pk}/",
-        f"chart of {big:,} points": f"{base}/runs/{newest.pk}/chart-data/?name=train/loss",
+        f"chart of {big:,} points": (
+            f"{base}/runs/{newest.pk}/chart-data/?name=train/loss"
+        ),
         "models": f"{base}/models/",
         "datasets": f"{base}/data/",
         "API: runs": f"/api/v1/runs?project={project.slug}",
