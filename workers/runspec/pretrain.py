@@ -215,9 +215,9 @@ class PretrainSpec(Spec):
     num_devices: int = setting(
         1,
         label="Devices",
-        help="More than one trains data-parallel on one host, under torchrun.",
+        help="One for now; training on several at once is not built yet.",
         ge=1,
-        le=64,
+        le=1,
         group="Device",
         level="advanced",
     )

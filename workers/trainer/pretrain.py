@@ -58,11 +58,6 @@ def run_pretrain(spec: PretrainSpec, *, context: Context) -> None:
         NotFiniteError: the loss stayed NaN or infinite.
         Stopped: the run was asked to stop, and a checkpoint was saved.
     """
-    if spec.num_devices > 1:
-        raise BadInputError(
-            f"num_devices is {spec.num_devices}; this version trains on one device",
-            "Set num_devices to 1 and raise accumulation.",
-        )
     corpus = open_corpus(Path(spec.dataset), Path(spec.tokenizer), context)
     if len(corpus.train_ids) <= spec.context + 1:
         raise BadInputError(
