@@ -3,6 +3,7 @@
 import re
 from contextlib import closing
 
+import pytest
 from runspec import SPECS
 
 
@@ -47,6 +48,7 @@ def test_every_operation_has_its_own_id_and_needs_a_caller(client):
     )
 
 
+@pytest.mark.django_db
 def test_the_documentation_page_loads_nothing_from_elsewhere(client):
     response = client.get("/api/v1/docs")
     assert response.status_code == 200

@@ -62,6 +62,7 @@ def test_the_demo_learns_and_leaves_nothing_running(tmp_path):
 
     # Its port is taken, its names are: the second demo finds others.
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port))
         taken.listen()
         second = run_demo(tmp_path, port)

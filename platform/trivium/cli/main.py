@@ -47,7 +47,20 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out one command and return its exit code."""
+    """Carry out one command and return its exit code; also if nobody reads on."""
+    try:
+        try:
+            return carry_out(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`head`) has seen enough; nothing may be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+
+
+def carry_out(argv: Sequence[str] | None) -> int:
+    """Do what the command line says, and turn failures into exit codes."""
     parser = build_parser()
     args, rest = parser.parse_known_args(argv)
     if rest and not getattr(args, "takes_rest", False):
@@ -63,7 +76,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted; runs go on\n")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`head`) has seen enough; nothing may be flushed at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
