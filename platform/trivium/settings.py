@@ -191,6 +191,11 @@ STOP_GRACE_S = env_float("TRIVIUM_STOP_GRACE_S", 30.0, least=0.1)
 MAX_CRASHES = env_int("TRIVIUM_MAX_CRASHES", 3)
 CRASH_BACKOFF_S = env_float("TRIVIUM_CRASH_BACKOFF_S", 5.0)
 """Wait before the first retry of a crash; four times longer before each next one."""
+LAUNCHER = env_str("TRIVIUM_LAUNCHER", "auto")
+"""How a worker starts trainers: `auto` on its own host (torchrun where a run takes
+several devices), `ray` on the Ray cluster at RAY_ADDRESS, whose devices it offers."""
+if LAUNCHER not in {"auto", "ray"}:
+    raise ImproperlyConfigured(f"TRIVIUM_LAUNCHER={LAUNCHER!r} is neither auto nor ray")
 CPU_SLOTS = env_int("TRIVIUM_CPU_SLOTS", 1, least=1)
 MAX_QUEUED_PER_USER = env_int("TRIVIUM_MAX_QUEUED_PER_USER", 500, least=1)
 MAX_UPLOAD_BYTES = env_int("TRIVIUM_MAX_UPLOAD_BYTES", 20 * 2**30, least=1)

@@ -4,6 +4,7 @@ A run's folder (`runs/<id>/`):
     spec-<fence>.json         the spec with local paths
     events-<fence>.jsonl      what the trainer says
     trainer-<fence>.log       what it prints
+    stop-<fence>              asks the ranks of a distributed attempt to stop
     checkpoints/step-<n>/     complete checkpoints (see `runspec.manifest`)
     output/                   what the run made; published to storage when it succeeds
 
@@ -42,6 +43,11 @@ def events_file(folder: Path, fence: int) -> Path:
 def log_file(folder: Path, fence: int) -> Path:
     """Return where the log of one attempt lies."""
     return folder / f"trainer-{fence}.log"
+
+
+def stop_file(folder: Path, fence: int) -> Path:
+    """Return the file whose being there asks the ranks of one attempt to stop."""
+    return folder / f"stop-{fence}"
 
 
 class Split(BaseModel):

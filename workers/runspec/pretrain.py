@@ -215,9 +215,10 @@ class PretrainSpec(Spec):
     num_devices: int = setting(
         1,
         label="Devices",
-        help="One for now; training on several at once is not built yet.",
+        help="Devices that train together, each on batch_size sequences at once; "
+        "all on one worker.",
         ge=1,
-        le=1,
+        le=4096,
         group="Device",
         level="advanced",
     )

@@ -149,6 +149,7 @@ def start_stage(claim: Claim, folder: Path, resume: Path | None) -> TrainerProce
         f"--folder={folder}",
         f"--fence={claim.fence}",
         f"--cache={storage.token_cache_folder()}",
+        f"--launcher={devices.choose_launcher(attempt.devices)}",
     ]
     if resume is not None:
         argv.append(f"--resume={resume}")
@@ -213,7 +214,8 @@ def remember(watched: Watched, batch: Batch) -> None:
         if isinstance(item, events.Result):
             watched.result = item
         elif isinstance(item, events.Error):
-            watched.error = item
+            # Of several ranks the first says why, the others that it is gone.
+            watched.error = watched.error or item
     now = time.monotonic()
     watched.silences.append(now - watched.heard_at)
     watched.heard_at = now

@@ -1,22 +1,34 @@
 """What a host has to run on. Found without torch, so that a node stays light."""
 
+import json
 import os
 import subprocess
+import sys
 
 import psutil
 from django.conf import settings
 from trivium.workers.models import Device
 from trivium.workers.services import Found
 
+RAY_ANSWER_S = 120
 GPU_QUERY = "--query-gpu=index,name,memory.total"
+
+KEPT = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"),
+    *("LD_LIBRARY_PATH", "PYTHONPATH", "RAY_ADDRESS"),
+)
+"""What a trainer is given of a worker's own environment."""
 
 
 def find_devices(queues: list[str]) -> list[Found]:
     """Return the slots of the queues this worker serves, CPU slots last.
 
     Raises:
-        LookupError: it shall serve `gpu`, and the host has none.
+        LookupError: it shall serve `gpu`, and the host has none; or it speaks for a
+            Ray cluster that does not answer.
     """
+    if settings.LAUNCHER == "ray":
+        return find_in_cluster(queues)
     found = []
     if "gpu" in queues:
         found += find_gpus()
@@ -32,6 +44,40 @@ def find_devices(queues: list[str]) -> list[Found]:
             for index in range(settings.CPU_SLOTS)
         ]
     return found
+
+
+def find_in_cluster(queues: list[str]) -> list[Found]:
+    """Return the GPUs and CPU cores of the Ray cluster this worker speaks for.
+
+    Raises:
+        LookupError: the cluster does not answer.
+    """
+    asked = subprocess.run(
+        [sys.executable, "-P", "-m", "trainer.launch_ray"],
+        env=trainer_environment([]),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=RAY_ANSWER_S,
+    )
+    if asked.returncode:
+        reason = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise LookupError(f"TRIVIUM_LAUNCHER=ray: {reason}")
+    has: dict[str, int] = json.loads(asked.stdout.splitlines()[-1])
+    kinds = {"gpu": Device.Kind.GPU, "cpu": Device.Kind.CPU}
+    return [
+        Found(kinds[queue], index, f"Ray {queue.upper()}", 0)
+        for queue in ("gpu", "cpu")
+        if queue in queues
+        for index in range(has[queue.upper()])
+    ]
+
+
+def choose_launcher(devices: list[str]) -> str:
+    """Return how a run on `devices` starts: `local`, `torchrun` or `ray`."""
+    if settings.LAUNCHER == "ray":
+        return "ray"
+    return "torchrun" if len(devices) > 1 else "local"
 
 
 def find_gpus() -> list[Found]:
@@ -68,11 +114,10 @@ def trainer_environment(devices: list[str]) -> dict[str, str]:
 
     `devices` are those of its attempt, like `cuda:1` or `cpu:0`; it sees no others.
     """
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "TMPDIR")
     gpus = [name.removeprefix("cuda:") for name in devices if name.startswith("cuda:")]
     threads = num_cores() if gpus else threads_per_slot() * max(1, len(devices))
     return {
-        **{name: os.environ[name] for name in kept if name in os.environ},
+        **{name: os.environ[name] for name in KEPT if name in os.environ},
         "CUDA_VISIBLE_DEVICES": ",".join(gpus),
         "OMP_NUM_THREADS": str(min(threads, num_cores())),
         "HF_HUB_OFFLINE": "1",

@@ -53,9 +53,13 @@ def save_checkpoint(
     fence: int,
     spec_sha256: str,
     state: dict[str, Any],
+    random: list[dict[str, Tensor]],
     metric: float | None,
 ) -> Saved:
-    """Save all that the next step depends on; `state` is JSON of the caller's own."""
+    """Save all that the next step depends on.
+
+    `state` is JSON of the caller's own, `random` the `random_states` of each rank.
+    """
     parent = folder / CHECKPOINTS
     parent.mkdir(parents=True, exist_ok=True)
     temporary = parent / f".tmp-step-{step}-{fence}"
@@ -68,7 +72,14 @@ def save_checkpoint(
         # By name, each once: tied weights are one parameter here.
         save_file(_on_cpu(dict(model.named_parameters())), temporary / WEIGHTS)
         save_file(_on_cpu(_optimizer_tensors(model, optimizer)), temporary / OPTIMIZER)
-        save_file(_random_states(), temporary / RANDOM)
+        save_file(
+            {
+                f"{rank}/{kind}": state
+                for rank, states in enumerate(random)
+                for kind, state in states.items()
+            },
+            temporary / RANDOM,
+        )
         (temporary / STATE).write_text(json.dumps({"step": step, **state}))
         files = {
             path.name: ManifestFile(size=path.stat().st_size, sha256=file_sha256(path))
@@ -116,7 +127,7 @@ def _saved(final: Path, manifest: Manifest, manifest_sha256: str) -> Saved:
 
 
 def load_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, *, rank: int = 0
 ) -> dict[str, Any]:
     """Restore model, optimizer and random states; return the caller's own state.
 
@@ -137,7 +148,7 @@ def load_checkpoint(
         parameter = parameters[name]
         # A fused optimizer keeps even its step count on the parameter's device.
         optimizer.state[parameter][kind] = value.to(parameter.device)
-    _set_random_states(load_file(path / RANDOM))
+    _set_random_states(load_file(path / RANDOM), rank)
     state: dict[str, Any] = json.loads((path / STATE).read_text())
     return state
 
@@ -156,17 +167,18 @@ def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: item.detach().cpu().contiguous() for name, item in tensors.items()}
 
 
-def _random_states() -> dict[str, Tensor]:
+def random_states() -> dict[str, Tensor]:
+    """Return the state of each random number generator of this process."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
     return states
 
 
-def _set_random_states(states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])
+def _set_random_states(states: dict[str, Tensor], rank: int) -> None:
+    torch.set_rng_state(states[f"{rank}/cpu"])
+    if f"{rank}/cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[f"{rank}/cuda"])
 
 
 def fsync(path: Path) -> None:

@@ -7,6 +7,8 @@ from typing import IO, Any
 
 from runspec import events
 
+from trainer.ranks import ALONE, Ranks
+
 
 class Reporter:
     """Appends events to a file, one line each, flushed; without a file it is silent.
@@ -80,3 +82,5 @@ class Context:
     stop: threading.Event
     """Set when the run shall save and end. Ask `is_set()`; never `wait()`: a signal
     handler sets it, and would wait for the lock that a waiting main thread holds."""
+    ranks: Ranks = ALONE
+    """The processes that train together; only some stages train on several."""

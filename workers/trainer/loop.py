@@ -6,12 +6,15 @@ Shapes: B sequences, T context.
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from trainer.errors import NotFiniteError
+from trainer.ranks import ALONE, Ranks
 
 Batch = tuple[Tensor, Tensor]
 """(ids_BT, labels_BT)"""
@@ -50,6 +53,7 @@ class Trainer:
     clip_norm: float
     """0: not clipped."""
     is_bf16: bool
+    ranks: Ranks = ALONE
     step: int = 0
     seconds_per_step: float | None = None
     """Smoothed, without pauses for evaluation and saving."""
@@ -63,17 +67,20 @@ class Trainer:
             self._unread_since = time.monotonic()
         self.model.train()
         parts = list(batches)
-        num_labels = sum(labels_BT.numel() for _, labels_BT in parts)
+        counted = sum(int((labels_BT >= 0).sum()) for _, labels_BT in parts)
+        (num_labels,) = self.ranks.total(counted)
         loss = torch.zeros((), device=self.device)
-        for ids_BT, labels_BT in parts:
-            with self.autocast():
+        for number, (ids_BT, labels_BT) in enumerate(parts):
+            with self.autocast(), self._exchange(is_last=number == len(parts) - 1):
                 part = self.forward(
                     ids_BT.to(self.device, non_blocking=True),
                     labels_BT.to(self.device, non_blocking=True),
                 )
-            part = part / num_labels
-            part.backward()
+                part = part / num_labels
+                # Gradients are averaged over the ranks, and a mean over labels is due.
+                (part * self.ranks.size).backward()
             loss += part.detach()
+        self.ranks.add_up(loss)
         limit = self.clip_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         for group in self.optimizer.param_groups:
@@ -82,6 +89,12 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.step += 1
         self._unread.append((self.step, loss, norm, learning_rate))
+
+    def _exchange(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """Let the ranks exchange gradients with the last of the accumulated batches."""
+        if is_last or not isinstance(self.forward, DistributedDataParallel):
+            return nullcontext()
+        return self.forward.no_sync()
 
     def autocast(self) -> torch.autocast:
         """Return the context in which the forward pass computes."""
@@ -143,7 +156,7 @@ class Trainer:
 
 @torch.no_grad()
 def mean_loss(trainer: Trainer, batches: Iterable[Batch]) -> float:
-    """Return nats per label over `batches`, NaN where there is none."""
+    """Return nats per label over the batches of all ranks, NaN where there is none."""
     trainer.model.eval()
     total = torch.zeros((), device=trainer.device, dtype=torch.float64)
     num_labels = 0
@@ -154,4 +167,5 @@ def mean_loss(trainer: Trainer, batches: Iterable[Batch]) -> float:
             )
         num_labels += int((labels_BT >= 0).sum())
     trainer.model.train()
-    return total.item() / num_labels if num_labels else math.nan
+    loss, count = trainer.ranks.total(total.item(), num_labels)
+    return loss / count if count else math.nan

@@ -1,5 +1,7 @@
 """Run one attempt of one run: `python -m trainer SPEC --folder FOLDER --fence N`.
 
+Also as `torchrun --nproc-per-node K -m trainer …`, or with `--launcher torchrun|ray`.
+
 Exit codes are those of `runspec.layout`. SIGTERM, SIGINT and the end of the lifeline
 (a pipe whose other end a supervisor holds) all ask the stage to save and stop.
 SIGUSR1 writes every thread's stack to the log.
@@ -15,6 +17,7 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import get_args
 
 from pydantic import ValidationError
 from runspec import IngestSpec, PretrainSpec, Spec, TokenizerSpec, parse_spec
@@ -22,6 +25,8 @@ from runspec.layout import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, events_file
 
 from trainer.context import Context, Reporter
 from trainer.errors import BadInputError, NotFiniteError, Stopped
+from trainer.launch import Job, Launcher, launch
+from trainer.ranks import join_ranks, leave_ranks
 
 logger = logging.getLogger(__name__)
 
@@ -33,34 +38,72 @@ OUT_OF_MEMORY_ADVICE = (
 def run(argv: list[str]) -> int:
     """Run a stage to its end; return the exit code. Call it in the main thread."""
     options = _parse(argv)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    is_first = int(os.environ.get("RANK", "0")) == 0
-    report = Reporter(events_file(options.folder, options.fence) if is_first else None)
-    context = Context(
+    prepare_logging()
+    job = Job(
+        spec=options.spec,
         folder=options.folder,
         fence=options.fence,
         resume=options.resume,
         cache=options.cache or options.folder / "cache",
-        report=report,
-        stop=threading.Event(),
     )
-    _listen(context.stop, options.lifeline)
-    # Compiled kernels outlive the run: the second start of a model shape is quick.
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(context.cache / "inductor"))
+    stop = threading.Event()
+    listen(stop, options.lifeline)
+    if options.launcher == "local":
+        return run_stage(job, stop)
     try:
-        _run_stage(_load_spec(options.spec), context)
+        num_devices = getattr(_load_spec(job.spec), "num_devices", 1)
+        return launch(options.launcher, job, num_devices=num_devices, stop=stop)
+    except Exception as error:
+        logger.exception("The run failed")
+        return _fail(job, error)
+
+
+def run_stage(job: Job, stop: threading.Event) -> int:
+    """Run the stage in this process, alone or as the rank the environment says."""
+    # Compiled kernels outlive the run: the second start of a model shape is quick.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(job.cache / "inductor"))
+    report: Reporter | None = None
+    try:
+        spec = _load_spec(job.spec)
+        ranks = join_ranks()
+        file = events_file(job.folder, job.fence) if ranks.is_first else None
+        report = Reporter(file)
+        context = Context(
+            folder=job.folder,
+            fence=job.fence,
+            resume=job.resume,
+            cache=job.cache,
+            report=report,
+            stop=stop,
+            ranks=ranks,
+        )
+        _run_stage(spec, context)
+        leave_ranks(ranks)
     except Stopped:
         logger.info("Stopped on request")
         return EXIT_STOPPED
     except Exception as error:
         logger.exception("The run failed")
-        _report_failure(report, error)
-        return EXIT_FAILED
+        return _fail(job, error)
     finally:
-        report.close()
+        if report is not None:
+            report.close()
     return EXIT_OK
+
+
+def prepare_logging() -> None:
+    """Let the log of the attempt say when, how bad and where."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _fail(job: Job, error: Exception) -> int:
+    """Say what went wrong, also where this rank does not speak otherwise."""
+    report = Reporter(events_file(job.folder, job.fence))
+    _report_failure(report, error)
+    report.close()
+    return EXIT_FAILED
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -72,6 +115,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--fence", type=int, default=1, help="number of this attempt")
     parser.add_argument("--resume", type=Path, help="checkpoint to go on from")
     parser.add_argument("--cache", type=Path, help="folder of caches that runs share")
+    parser.add_argument(
+        "--launcher", choices=get_args(Launcher), default="local", help="who starts it"
+    )
     parser.add_argument("--lifeline", type=int, help="file descriptor; its end stops")
     return parser.parse_args(argv)
 
@@ -106,7 +152,7 @@ def _run_stage(spec: Spec, context: Context) -> None:
             raise BadInputError(f"no stage runs specs of kind {spec.kind!r}")
 
 
-def _listen(stop: threading.Event, lifeline: int | None) -> None:
+def listen(stop: threading.Event, lifeline: int | None) -> None:
     """Let signals and the end of the lifeline set `stop`; later ones change nothing."""
 
     def ask_to_stop(number: int, _frame: FrameType | None) -> None:

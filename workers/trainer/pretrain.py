@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from runspec import PretrainSpec
 from tokenizers import Tokenizer
+from torch.nn.parallel import DistributedDataParallel
 
 from trainer.architectures import (
     CausalModel,
@@ -22,7 +23,7 @@ from trainer.architectures import (
     decay_groups,
     num_parameters,
 )
-from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.checkpoint import load_checkpoint, random_states, save_checkpoint
 from trainer.context import Context
 from trainer.errors import BadInputError, NotFiniteError, Stopped
 from trainer.forward import TrainingForward
@@ -58,7 +59,14 @@ def run_pretrain(spec: PretrainSpec, *, context: Context) -> None:
         NotFiniteError: the loss stayed NaN or infinite.
         Stopped: the run was asked to stop, and a checkpoint was saved.
     """
-    corpus = open_corpus(Path(spec.dataset), Path(spec.tokenizer), context)
+    if context.ranks.size != spec.num_devices:
+        raise BadInputError(
+            f"num_devices is {spec.num_devices}, but {context.ranks.size} process(es) "
+            "train",
+            "Start it with --launcher torchrun (one host) or ray (a cluster).",
+        )
+    with context.ranks.first_goes_ahead():
+        corpus = open_corpus(Path(spec.dataset), Path(spec.tokenizer), context)
     if len(corpus.train_ids) <= spec.context + 1:
         raise BadInputError(
             f"the training text has {len(corpus.train_ids)} tokens, which is not more "
@@ -87,7 +95,7 @@ class Pretraining:
     precision: str
     is_compiled: bool
     peak_flops: float
-    """Measured matrix-product FLOP/s in the precision of training."""
+    """Measured matrix-product FLOP/s in the precision of training, of all devices."""
     losses: dict[str, float] = field(default_factory=dict)
     """Validation losses: `initial`, `last` and `best`."""
     evaluated_step: int = -1
@@ -103,9 +111,14 @@ class Pretraining:
     ) -> "Pretraining":
         """Build model and optimizer, or restore them from the checkpoint to resume."""
         device = choose_device(spec.device)
-        peaks = matrix_peaks(device, context.cache)
+        ranks = context.ranks
+        with ranks.first_goes_ahead():
+            peaks = matrix_peaks(device, context.cache)
+        peaks = ranks.say(peaks)  # hosts may differ, decisions must not
         model = build_model(spec, TokenIds(corpus.vocabulary_size, corpus.end))
         model.to(device)
+        if not ranks.is_first:
+            torch.manual_seed(torch.initial_seed() + ranks.rank)  # dropout of its own
         optimizer = torch.optim.AdamW(
             decay_groups(model, spec.weight_decay),
             lr=spec.learning_rate,
@@ -122,16 +135,23 @@ class Pretraining:
             "seconds": 0.0,
         }
         if context.resume is not None:
-            state = load_checkpoint(context.resume, model, optimizer)
+            state = load_checkpoint(context.resume, model, optimizer, rank=ranks.rank)
             logger.info("Going on from step %s", state["step"])
         forward: Any = TrainingForward(model).to(device)
+        if state["is_compiled"]:
+            forward = torch.compile(forward)
+        if ranks.size > 1:
+            forward = DistributedDataParallel(
+                forward, broadcast_buffers=False, gradient_as_bucket_view=True
+            )
         trainer = Trainer(
-            forward=torch.compile(forward) if state["is_compiled"] else forward,
+            forward=forward,
             model=model,
             optimizer=optimizer,
             device=device,
             clip_norm=spec.clip_norm,
             is_bf16=state["precision"] == "bf16",
+            ranks=ranks,
             step=state["step"],
         )
         return cls(
@@ -143,7 +163,7 @@ class Pretraining:
             tokenizer=load_tokenizer(Path(spec.tokenizer)),
             precision=state["precision"],
             is_compiled=state["is_compiled"],
-            peak_flops=peaks[state["precision"]],
+            peak_flops=peaks[state["precision"]] * ranks.size,
             losses=state["losses"],
             evaluated_step=state["evaluated_step"],
             seconds=state["seconds"],
@@ -174,8 +194,8 @@ class Pretraining:
                 self.save()
 
     def stop_if_asked(self) -> None:
-        """Raise Stopped once somebody wants that."""
-        if self.context.stop.is_set():
+        """Raise Stopped on all ranks once any was asked; all must come by here."""
+        if any(self.context.ranks.total(self.context.stop.is_set())):
             raise Stopped
 
     def is_pause(self, step: int) -> bool:
@@ -186,16 +206,23 @@ class Pretraining:
         return any(step % number == 0 for number in every)
 
     def batches(self, step: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Return what a step sees: one (ids_BT, labels_BT) per accumulated batch."""
+        """Return what this rank sees in a step: an (ids_BT, labels_BT) per batch.
+
+        All ranks draw the same windows, and each takes its own share.
+        """
+        ranks, size = self.context.ranks, self.spec.batch_size
+        count = size * self.spec.accumulation
         ids_BT, labels_BT = draw_windows(
             self.corpus.train_ids,
-            count=self.spec.batch_size * self.spec.accumulation,
+            count=count * ranks.size,
             context=self.spec.context,
             seed=self.spec.seed,
             step=step,
         )
-        size = self.spec.batch_size
-        return list(zip(ids_BT.split(size), labels_BT.split(size), strict=True))
+        mine = slice(ranks.rank * count, (ranks.rank + 1) * count)
+        return list(
+            zip(ids_BT[mine].split(size), labels_BT[mine].split(size), strict=True)
+        )
 
     def report_steps(self) -> None:
         """Report the points of the steps since the last report, and the progress."""
@@ -268,15 +295,24 @@ class Pretraining:
         self.say_progress()
 
     def watched(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Pass batches on until asked to stop, saying now and then that all is well."""
-        for batch in batches:
-            self.stop_if_asked()
+        """Pass this rank's share on until asked to stop, and say that all is well."""
+        ranks = self.context.ranks
+        for number, batch in enumerate(batches):
+            if number % ranks.size == 0:
+                self.stop_if_asked()
+            if number % ranks.size != ranks.rank:
+                continue
             if time.monotonic() - self._said > PROGRESS_EVERY_S:
                 self.say_progress("evaluating")
             yield batch
 
     def sample(self) -> None:
-        """Let the model write; the same step always writes the same."""
+        """Let the model write; the same step always writes the same.
+
+        Only the first rank does, and leaves it to the loop to stop: the others wait.
+        """
+        if not self.context.ranks.is_first:
+            return
         written = write_samples(
             self.model,
             self.tokenizer,
@@ -287,7 +323,8 @@ class Pretraining:
             stop=self.context.stop,
         )
         for prompt, text in written:
-            self.stop_if_asked()
+            if self.context.stop.is_set():
+                return
             self.context.report.sample(step=self.trainer.step, prompt=prompt, text=text)
 
     def save(self) -> None:
@@ -295,6 +332,10 @@ class Pretraining:
         self.report_steps()
         step = self.trainer.step
         if step == self._saved_step or not self.trainer.is_finite:
+            return
+        self._saved_step = step
+        random = self.context.ranks.collect(random_states())
+        if not self.context.ranks.is_first:
             return
         saved = save_checkpoint(
             self.context.folder,
@@ -310,9 +351,9 @@ class Pretraining:
                 "evaluated_step": self.evaluated_step,
                 "seconds": self.seconds + time.monotonic() - self._began,
             },
+            random=random,
             metric=self.losses.get("last"),
         )
-        self._saved_step = step
         self.context.report.checkpoint(
             step=step,
             path=saved.path,
@@ -339,7 +380,10 @@ class Pretraining:
             self.spec.sample_every and self.spec.max_steps % self.spec.sample_every == 0
         ):
             self.sample()
+        self.stop_if_asked()
         self.save()
+        if not self.context.ranks.is_first:
+            return
         facts = self.facts()
         save_model(
             self.context.folder,
@@ -366,6 +410,7 @@ class Pretraining:
             "precision": self.precision,
             "compiled": self.is_compiled,
             "device": device_name(self.trainer.device),
+            "num_devices": self.context.ranks.size,
         }
 
 

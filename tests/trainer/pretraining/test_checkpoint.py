@@ -7,7 +7,7 @@ import pytest
 import torch
 from runspec.manifest import MANIFEST_NAME, BrokenCheckpointError, read_manifest
 from trainer import checkpoint
-from trainer.checkpoint import load_checkpoint, save_checkpoint
+from trainer.checkpoint import load_checkpoint, random_states, save_checkpoint
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ def save(folder, trained, step=3):
         fence=1,
         spec_sha256="s",
         state={"losses": {"last": 1.5}},
+        random=[random_states()],
         metric=1.5,
     )
     return folder / saved.path

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from pretraining_lab import context_for, curve, read_events
-from pydantic import ValidationError
 from runspec import TokenizerSpec
 from runspec import events as spoken
 from runspec.layout import EXIT_STOPPED, OUTPUT, spec_file
@@ -173,9 +172,9 @@ def test_no_validation_split_is_said_aloud(lab, dataset_of):
     assert result_of(folder)["validation_loss"] is None
 
 
-def test_several_devices_are_refused_not_ignored(lab):
-    with pytest.raises(ValidationError, match="num_devices"):
-        lab.spec(num_devices=2)
+def test_devices_nobody_started_processes_for_are_refused_not_ignored(lab):
+    with pytest.raises(BadInputError, match="num_devices is 2, but 1 process"):
+        lab.run(lab.spec(num_devices=2))
 
 
 def test_a_gpu_that_is_not_there_is_refused(lab):
