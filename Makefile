@@ -19,7 +19,7 @@ $(VENV)/.workers: requirements/web.in requirements/workers.in requirements/const
 	@printf '#!/bin/sh\nexec "%s/python" -m trivium.cli "$$@"\n' "$(CURDIR)/$(BIN)" > $(BIN)/trivium && chmod +x $(BIN)/trivium
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.workers requirements/dev.in
+$(VENV)/.dev: $(VENV)/.workers requirements/dev.in requirements/ray.in
 	@$(PIP) -r requirements/dev.in
 	@touch $@
 

@@ -17,12 +17,15 @@ from supervisor import processes, recovery, spawn
 from trivium import storage
 from trivium.accounts.models import User
 from trivium.datasets.models import DatasetVersion, Upload
+from trivium.metrics.queries import curve_names, read_curve
 from trivium.projects.models import Project
 from trivium.runs import kinds
 from trivium.runs.models import Run
 from trivium.runs.sweeping import sweep
 from trivium.tokenizers.models import Tokenizer
 
+MIDDLE = 60
+"""A checkpoint at or beyond this step shows that the run is in its middle."""
 TIMING = {
     "TRIVIUM_LEASE_S": "3",
     "TRIVIUM_HEARTBEAT_S": "0.3",
@@ -230,3 +233,32 @@ TINY = {
 @pytest.fixture
 def lab(db: None, project: Project, bob: User) -> Lab:
     return Lab(project, bob)
+
+
+Curves = dict[str, tuple[list[int], bytes]]
+
+
+def curves(run: Run) -> Curves:
+    """Return the curves that time has no part in, to the bit."""
+    found = {}
+    for name in curve_names(run.pk):
+        if name in {"train/loss", "validation/loss", "train/learning_rate"}:
+            curve = read_curve(run.pk, name, max_points=1_000_000)
+            found[name] = (curve.steps.tolist(), curve.values.tobytes())
+    return found
+
+
+def in_its_middle(run: Run) -> bool:
+    """Whether the run may be interrupted now, with a checkpoint to go on from."""
+    assert run.step < run.total_steps or not run.total_steps, "it was too quick"
+    return run.checkpoints.filter(step__gte=MIDDLE).exists()
+
+
+def goes_on_as_if_nothing_happened(lab: Lab, run: Run, expected: Curves) -> None:
+    """Wait for the end; fail where the curve is not that of an uninterrupted run."""
+    lab.wait(run, Run.State.SUCCEEDED)
+    last = run.attempts.order_by("-fence").first()
+    assert last is not None
+    assert last.fence >= 2
+    assert last.resumed_from >= MIDDLE
+    assert curves(run) == expected

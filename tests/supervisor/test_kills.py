@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from supervisor import processes
+from supervisor_lab import MIDDLE, curves, goes_on_as_if_nothing_happened, in_its_middle
 from trivium import storage
-from trivium.metrics.queries import curve_names, read_curve
 from trivium.models.models import LanguageModel
 from trivium.runs import services
 from trivium.runs.models import Checkpoint, Run
@@ -25,19 +25,7 @@ from trivium.runs.models import Checkpoint, Run
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 State = Run.State
-MIDDLE = 60
-"""A checkpoint at or beyond this step shows that the run is in its middle."""
 _uninterrupted: dict[str, tuple[list[int], bytes]] = {}
-
-
-def curves(run: Run) -> dict[str, tuple[list[int], bytes]]:
-    """Return the curves that time has no part in, to the bit."""
-    found = {}
-    for name in curve_names(run.pk):
-        if name in {"train/loss", "validation/loss", "train/learning_rate"}:
-            curve = read_curve(run.pk, name, max_points=1_000_000)
-            found[name] = (curve.steps.tolist(), curve.values.tobytes())
-    return found
 
 
 @pytest.fixture
@@ -55,19 +43,6 @@ def expected(lab, node):
         _uninterrupted.update(curves(run))
     assert len(_uninterrupted["train/loss"][0]) >= 20
     return _uninterrupted
-
-
-def in_its_middle(run: Run) -> bool:
-    assert run.step < run.total_steps or not run.total_steps, "it was too quick"
-    return run.checkpoints.filter(step__gte=MIDDLE).exists()
-
-
-def goes_on_as_if_nothing_happened(lab, run: Run, expected) -> None:
-    lab.wait(run, State.SUCCEEDED)
-    last = run.attempts.order_by("-fence").first()
-    assert last.fence >= 2
-    assert last.resumed_from >= MIDDLE
-    assert curves(run) == expected
 
 
 def test_killing_the_trainer_loses_nothing(lab, node, expected):

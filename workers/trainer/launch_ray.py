@@ -7,8 +7,11 @@ Every host needs this installation and sees the same run folders and caches.
 import json
 import os
 import signal
+import socket
 import threading
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from runspec.layout import EXIT_FAILED
 
@@ -17,6 +20,7 @@ from trainer.launch import Job, run_rank
 from trainer.ranks import process_backends
 
 PASSED_ON = ("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "PYTHONPATH")
+KNOCK_S = 5.0
 
 
 def launch_ray(job: Job, num_devices: int, stop: threading.Event) -> int:
@@ -26,7 +30,12 @@ def launch_ray(job: Job, num_devices: int, stop: threading.Event) -> int:
         BadInputError: Ray is not installed, or the cluster cannot be reached.
     """
     ray = connect()
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import (
+        FailureConfig,
+        RunConfig,
+        ScalingConfig,
+        TrainingFailedError,
+    )
     from ray.train.torch import TorchConfig, TorchTrainer
 
     # Ray takes SIGTERM for an order to drop everything; here it means: save.
@@ -47,18 +56,26 @@ def launch_ray(job: Job, num_devices: int, stop: threading.Event) -> int:
         ),
     )
     try:
-        result = trainer.fit()
-    except ray.train.base_trainer.TrainingFailedError:
+        trainer.fit()
+    except TrainingFailedError:
         return EXIT_FAILED
     finally:
         ray.shutdown()
-    return int((result.metrics or {}).get("exit_code", EXIT_FAILED))
+    return int(exit_code_file(job).read_text())
 
 
 def _run_ray_rank(config: dict[str, Any]) -> None:
     from ray import train
 
-    train.report({"exit_code": run_rank(config["job"])})
+    job = config["job"]
+    code = run_rank(job)
+    if train.get_context().get_world_rank() == 0:
+        exit_code_file(job).write_text(str(code))
+
+
+def exit_code_file(job: Job) -> Path:
+    """Return where the first rank leaves its exit code: Ray hands back none."""
+    return job.folder / "ray" / f"exit-code-{job.fence}"
 
 
 def connect() -> Any:
@@ -77,13 +94,21 @@ def connect() -> Any:
     address = os.environ.get("RAY_ADDRESS", "auto")
     given = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
+        _knock(address)
         ray.init(address=address, runtime_env={"env_vars": given})
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise BadInputError(
             f"launcher ray: no cluster answers at {address}: {error}",
             "Start one with `ray start --head`, and set RAY_ADDRESS.",
         ) from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself would try for minutes."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    if parts.hostname and parts.port:
+        socket.create_connection((parts.hostname, parts.port), KNOCK_S).close()
 
 
 def main() -> None:

@@ -142,7 +142,7 @@ class Pretraining:
             forward = torch.compile(forward)
         if ranks.size > 1:
             forward = DistributedDataParallel(
-                forward, broadcast_buffers=False, gradient_as_bucket_view=True
+                forward, forward_sync_buffers=False, gradient_as_bucket_view=True
             )
         trainer = Trainer(
             forward=forward,

@@ -17,6 +17,7 @@ from trivium.runs import logs
 from trivium.runs.forms import extra_of, label_of, shown
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
+from trivium.workers.queries import why_it_waits
 
 State = Run.State
 MAX_ROWS = 200
@@ -116,6 +117,9 @@ def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
         "can_retry": can.retry and can_edit,
         "resume_step": resume_step(run) if can.retry else None,
         "attempt": attempt,
+        "why_it_waits": why_it_waits(run.queue, run.num_devices)
+        if run.state == Run.State.QUEUED
+        else "",
         "duration_s": duration_s(run),
         "highlights": [
             setting

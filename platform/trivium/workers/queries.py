@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 from runspec import Spec
 
@@ -33,3 +33,23 @@ def queue_for(spec: Spec) -> str:
     if device == "auto":
         return "gpu" if spec.wants_accelerator and has_live_gpu() else "cpu"
     return "gpu" if device == "cuda" else "cpu"
+
+
+def why_it_waits(queue: str, num_devices: int) -> str:
+    """Say why no worker could take a run even if all were free; empty if one could."""
+    name = "GPU" if queue == Device.Kind.GPU else "CPU slot"
+    sizes = (
+        live_workers()
+        .filter(devices__kind=queue)
+        .annotate(size=Count("devices"))
+        .values_list("size", flat=True)
+    )
+    largest = max(sizes, default=0)
+    if not largest:
+        return f"no worker with a {name} is there; it starts when one joins"
+    if largest < num_devices:
+        return (
+            f"it takes {num_devices} {name}s of one worker, and the largest worker "
+            f"there has {largest}; it starts when a larger one joins"
+        )
+    return ""
