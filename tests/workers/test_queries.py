@@ -42,6 +42,7 @@ def test_a_queue_nobody_serves_is_named(worker):
     assert "no worker with a CPU slot" in why_it_waits("cpu", 1)
 
 
+@pytest.mark.django_db(databases="__all__")
 def test_the_run_page_says_it(client: Client, vera: User, bob: User, worker, project):
     upload = Upload.objects.create(project=project, file_name="a.txt", path="uploads/x")
     spec = IngestSpec(source=str(upload.pk), file_name="a.txt")
