@@ -9,7 +9,9 @@ Shapes: B batch, T time, C width, H heads, K key-value heads, D width of a head,
 V vocabulary, N = B x T.
 """
 
+import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +21,8 @@ from transformers import GPT2LMHeadModel, LlamaForCausalLM
 
 from trainer.architectures import CausalModel
 
+SLOW_BF16_CONTEXT = 512
+"""Up to this many positions a CPU attends faster in fp32, products with AMX or not."""
 IGNORED = -100
 """A label that counts for nothing: padding of the last validation windows."""
 
@@ -53,7 +57,7 @@ class TrainingForward(nn.Module):
         for block in body.h:
             x_BTC = x_BTC + self._gpt2_attention(block.attn, block.ln_1(x_BTC))
             mlp = block.mlp
-            wide = F.gelu(_conv1d(mlp.c_fc, block.ln_2(x_BTC)), approximate="tanh")
+            wide = gelu(_conv1d(mlp.c_fc, block.ln_2(x_BTC)))
             x_BTC = x_BTC + mlp.dropout(_conv1d(mlp.c_proj, wide))
         out_BTC: Tensor = body.ln_f(x_BTC)
         return out_BTC
@@ -66,12 +70,11 @@ class TrainingForward(nn.Module):
             .permute(2, 0, 3, 1, 4)
         )
         q_BHTD, k_BHTD, v_BHTD = qkv_3BHTD.unbind(0)
-        mixed_BHTD = F.scaled_dot_product_attention(
+        mixed_BHTD = causal_attention(
             q_BHTD,
             k_BHTD,
             v_BHTD,
-            is_causal=True,
-            dropout_p=attn.attn_dropout.p if self.training else 0.0,
+            dropout=attn.attn_dropout.p if self.training else 0.0,
         )
         out_BTC = _conv1d(attn.c_proj, mixed_BHTD.transpose(1, 2).reshape(B, T, C))
         dropped_BTC: Tensor = attn.resid_dropout(out_BTC)
@@ -98,15 +101,45 @@ class TrainingForward(nn.Module):
         q_BHTD = attn.q_proj(x_BTC).view(B, T, -1, attn.head_dim).transpose(1, 2)
         k_BKTD = attn.k_proj(x_BTC).view(B, T, -1, attn.head_dim).transpose(1, 2)
         v_BKTD = attn.v_proj(x_BTC).view(B, T, -1, attn.head_dim).transpose(1, 2)
-        mixed_BHTD = F.scaled_dot_product_attention(
-            _rotate(q_BHTD, cos_TD, sin_TD),
-            _rotate(k_BKTD, cos_TD, sin_TD),
-            v_BKTD,
-            is_causal=True,
-            enable_gqa=attn.num_key_value_groups > 1,
+        mixed_BHTD = causal_attention(
+            _rotate(q_BHTD, cos_TD, sin_TD), _rotate(k_BKTD, cos_TD, sin_TD), v_BKTD
         )
         out_BTC: Tensor = attn.o_proj(mixed_BHTD.transpose(1, 2).reshape(B, T, -1))
         return out_BTC
+
+
+def causal_attention(
+    q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, *, dropout: float = 0.0
+) -> Tensor:
+    """Return what each position gathers from itself and those before it.
+
+    Where the bf16 kernel of CPUs is slower than the one for fp32 (docs/LOG.md), fp32
+    computes, whatever autocast says.
+    """
+    device, T = q_BHTD.device.type, q_BHTD.shape[2]
+    is_slow = device == "cpu" and T <= SLOW_BF16_CONTEXT
+    if is_slow:
+        q_BHTD, k_BKTD, v_BKTD = q_BHTD.float(), k_BKTD.float(), v_BKTD.float()
+    with torch.autocast(device, enabled=False) if is_slow else nullcontext():
+        return F.scaled_dot_product_attention(
+            q_BHTD,
+            k_BKTD,
+            v_BKTD,
+            is_causal=True,
+            dropout_p=dropout,
+            enable_gqa=q_BHTD.shape[1] != k_BKTD.shape[1],
+        )
+
+
+def gelu(x: Tensor) -> Tensor:
+    """Return GELU by its tanh formula (https://arxiv.org/abs/1606.08415).
+
+    1 + tanh(y) is 2 * sigmoid(2y), and a compiled kernel has a fast sigmoid but no fast
+    tanh; outside a compiled graph the ready-made operation is the faster one.
+    """
+    if not torch.compiler.is_compiling():
+        return F.gelu(x, approximate="tanh")
+    return x * torch.sigmoid(2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))
 
 
 def rotary_tables(model: LlamaForCausalLM) -> tuple[Tensor, Tensor]:
