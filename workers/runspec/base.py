@@ -20,21 +20,27 @@ def setting(
     level: Level = "basic",
     reference: str = "",
     widget: str = "",
+    families: tuple[str, ...] = (),
+    kinds: tuple[str, ...] = (),
     **bounds: Any,
 ) -> Any:
     """Declare one field of a spec with all that a form, a CLI flag and the docs need.
 
     `reference` names what an id in this field points at (`dataset`, `tokenizer`,
     `model`): the web stores the id as text, and the spec file given to a trainer
-    holds the resolved local path instead.
+    holds the resolved local path instead. A reference may be optional, or a tuple of
+    ids. `families` names the model families the field applies to, `kinds` the kinds
+    of datasets it may refer to, where that is not all.
     """
-    extra = {
+    extra: dict[str, Any] = {
         "label": label,
         "unit": unit,
         "group": group,
         "level": level,
         "reference": reference,
         "widget": widget,
+        "families": list(families),
+        "kinds": list(kinds),
     }
     return Field(
         default,
@@ -54,6 +60,8 @@ class Spec(BaseModel):
     """Whether an interrupted attempt can go on from a checkpoint."""
     wants_accelerator: ClassVar[bool] = False
     """Whether a GPU is preferred where one is there."""
+    has_preflight: ClassVar[bool] = False
+    """Whether a run waits for a check of what it would see."""
 
     @classmethod
     def references(cls) -> dict[str, str]:
@@ -65,9 +73,23 @@ class Spec(BaseModel):
             and "reference" in extra
         }
 
-    def with_references(self, paths: dict[str, str]) -> Self:
+    def referred(self) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Return each field that refers to something: field → (noun, ids or paths)."""
+        found: dict[str, tuple[str, tuple[str, ...]]] = {}
+        for name, noun in self.references().items():
+            value = getattr(self, name)
+            ids = value if isinstance(value, tuple) else (value,)
+            if present := tuple(one for one in ids if one is not None):
+                found[name] = (noun, present)
+        return found
+
+    def with_references(self, paths: dict[str, tuple[str, ...]]) -> Self:
         """Return a copy whose references are replaced, ids by paths."""
-        return type(self).model_validate(self.model_dump(mode="json") | paths)
+        values = self.model_dump(mode="json")
+        for name, found in paths.items():
+            is_many = isinstance(getattr(self, name), tuple)
+            values[name] = list(found) if is_many else found[0]
+        return type(self).model_validate(values)
 
     def sha256(self) -> str:
         """Return a hash that is equal for equal specs."""

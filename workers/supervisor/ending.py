@@ -50,7 +50,12 @@ def end_attempt(
     if is_done and result is not None:
         stored = _publish(claim, folder, result)
     elif error is not None and error.error_class in FINAL_CLASSES:
-        stored = attempts.end_failed(claim, error, outcome=Attempt.Outcome.FAILED)
+        stored = attempts.end_failed(
+            claim,
+            error,
+            outcome=Attempt.Outcome.FAILED,
+            result=result.values if result is not None else None,
+        )
     elif ending is not None and not ending.is_crash:
         stored = attempts.end_stopped(claim, target=ending.target, reason=ending.reason)
     elif ending is not None:

@@ -82,9 +82,7 @@ class Trainer:
             loss += part.detach()
         self.ranks.add_up(loss)
         limit = self.clip_norm or math.inf
-        norm = nn.utils.clip_grad_norm_(
-            self.model.parameters(), limit, foreach=True
-        )
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit, foreach=True)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()

@@ -1,11 +1,13 @@
 """Every write to the registry of models."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from runspec import PretrainSpec
+from runspec import PretrainSpec, SftSpec
 from runspec.manifest import file_sha256
+from runspec.sft import KINDS_OF, TASKS_OF
 
 from trivium import storage
 from trivium.datasets.models import DatasetVersion
@@ -17,31 +19,87 @@ from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
 
 
-def claim_model(run: Run, spec: PretrainSpec, name: str) -> str:
-    """Make the model a run will fill, or take over one whose run ended early."""
+def claim_pretrained(run: Run, spec: PretrainSpec, name: str) -> str:
+    """Make the base model a run will fill; returns its name."""
     dataset = DatasetVersion.objects.select_related("dataset").get(pk=spec.dataset)
-    existing = LanguageModel.objects.filter(project=run.project)
-    cleaned = clean_name(name) or free_name(
-        f"{dataset.dataset.name} {spec.family}",
-        lambda wanted: existing.filter(name=wanted).exists(),
+    return _claim(
+        run,
+        name or free_model_name(run, f"{dataset.dataset.name} {spec.family}"),
+        dataset=dataset,
+        tokenizer=Tokenizer.objects.get(pk=spec.tokenizer),
+        family=spec.family,
+        stage=LanguageModel.Stage.BASE,
+        architecture=LanguageModel.Architecture.DECODER,
     )
-    values: dict[str, Any] = {
-        "run": run,
-        "dataset": dataset,
-        "tokenizer": Tokenizer.objects.get(pk=spec.tokenizer),
-        "family": spec.family,
-        "stage": LanguageModel.Stage.BASE,
-        "architecture": LanguageModel.Architecture.DECODER,
-    }
-    taken = existing.filter(name=cleaned).select_related("run").first()
-    if taken is None:
-        LanguageModel.objects.create(
-            project=run.project, name=cleaned, created_by=run.created_by, **values
+
+
+def claim_finetuned(run: Run, spec: SftSpec, name: str) -> str:
+    """Make the model a fine-tuning run will fill; returns its name.
+
+    Raises:
+        SubmitError: the model or a dataset is of the wrong kind for the task.
+    """
+    parent = LanguageModel.objects.get(pk=spec.model)
+    datasets = list(
+        DatasetVersion.objects.select_related("dataset").filter(pk__in=spec.datasets)
+    )
+    _must_suit(spec, parent, datasets)
+    return _claim(
+        run,
+        name or free_model_name(run, f"{parent.name} {datasets[0].dataset.name}"),
+        parents=[parent],
+        dataset=DatasetVersion.objects.get(pk=spec.datasets[0]),
+        tokenizer=parent.tokenizer,
+        family=parent.family,
+        stage=LanguageModel.Stage.INSTRUCT,
+        architecture=parent.architecture,
+    )
+
+
+def _must_suit(
+    spec: SftSpec, parent: LanguageModel, datasets: list[DatasetVersion]
+) -> None:
+    if TASKS_OF[parent.architecture] != spec.task:
+        raise SubmitError(
+            f"task: {parent} is an {parent.get_architecture_display().lower()}; it "
+            f"can be taught {TASKS_OF[parent.architecture]}, not {spec.task}",
+            field="task",
         )
-    elif taken.is_ready or (taken.run is not None and not taken.run.is_finished):
+    for version in datasets:
+        if version.dataset.kind not in KINDS_OF[spec.task]:
+            raise SubmitError(
+                f"datasets: {version} holds {version.dataset.kind} rows; {spec.task} "
+                f"learns from {' or '.join(KINDS_OF[spec.task])}",
+                field="datasets",
+            )
+
+
+def free_model_name(run: Run, wanted: str) -> str:
+    """Return `wanted`, with a number behind it where a model has that name."""
+    existing = LanguageModel.objects.filter(project=run.project)
+    return free_name(wanted, lambda one: existing.filter(name=one).exists())
+
+
+def _claim(
+    run: Run, name: str, *, parents: Sequence[LanguageModel] = (), **values: Any
+) -> str:
+    """Make a model without files, or take over one whose run ended early."""
+    cleaned = clean_name(name)
+    found = LanguageModel.objects.filter(project=run.project, name=cleaned)
+    model = found.select_related("run").first()
+    if model is None:
+        model = LanguageModel.objects.create(
+            project=run.project,
+            name=cleaned,
+            created_by=run.created_by,
+            run=run,
+            **values,
+        )
+    elif model.is_ready or (model.run is not None and not model.run.is_finished):
         raise SubmitError(f"a model named {cleaned!r} exists already", field="name")
     else:
-        LanguageModel.objects.filter(pk=taken.pk).update(**values)
+        found.update(run=run, **values)
+    model.parents.set(parents)
     return cleaned
 
 

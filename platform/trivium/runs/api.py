@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
-from runspec import IngestSpec, PretrainSpec, TokenizerSpec
+from runspec import RunSpec
 
 from trivium.api.auth import ApiRequest
 from trivium.api.idempotency import once
@@ -20,9 +20,7 @@ from trivium.runs.models import Run
 
 router = Router()
 
-AnySpec = Annotated[
-    IngestSpec | TokenizerSpec | PretrainSpec, Field(discriminator="kind")
-]
+AnySpec = Annotated[RunSpec, Field(discriminator="kind")]
 State = Literal[
     "waiting",
     "queued",

@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from runspec import events
 
-from trivium.runs import kinds
+from trivium.runs import kinds, sweeping
 from trivium.runs.claims import Claim
 from trivium.runs.models import Attempt, Checkpoint, Run, RunWarning, Sample
 from trivium.runs.transitions import move_run
@@ -184,7 +184,13 @@ def end_succeeded(claim: Claim, folder: Path, result: dict[str, Any]) -> bool:
         )
 
 
-def end_failed(claim: Claim, error: events.Error, *, outcome: str) -> bool:
+def end_failed(
+    claim: Claim,
+    error: events.Error,
+    *,
+    outcome: str,
+    result: dict[str, Any] | None = None,
+) -> bool:
     """End the run for good, with the sentence its page opens on."""
     return _end(
         claim,
@@ -193,6 +199,7 @@ def end_failed(claim: Claim, error: events.Error, *, outcome: str) -> bool:
         reason=clean(error.message),
         advice=clean(error.advice),
         error_class=error.error_class,
+        result=result or {},
         eta_s=None,
     )
 
@@ -262,6 +269,8 @@ def _end(claim: Claim, target: str, outcome: str, **changes: Any) -> bool:
             Device.objects.filter(run_id=claim.run_id, fence=claim.fence).update(
                 run=None
             )
+        if moved and target in Run.TERMINAL:
+            transaction.on_commit(sweeping.move_waiting_on, robust=True)
     return moved
 
 

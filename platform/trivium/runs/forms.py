@@ -15,7 +15,12 @@ from trivium.tokenizers.models import Tokenizer
 
 MAX_CHOICES = 500
 MAX_TEXT = 100_000
-OUTPUT_NOUNS = {"ingest": "dataset", "tokenizer": "tokenizer", "pretrain": "model"}
+OUTPUT_NOUNS = {
+    "ingest": "dataset",
+    "tokenizer": "tokenizer",
+    "pretrain": "model",
+    "sft": "model",
+}
 RETRY_SETTINGS: dict[str, tuple[str, ...]] = {
     "out_of_memory": ("batch_size", "accumulation", "context"),
     "not_finite": ("learning_rate", "warmup_steps", "clip_norm"),

@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Model
-from runspec import IngestSpec, PretrainSpec, Spec, TokenizerSpec, parse_spec
+from runspec import (
+    IngestSpec,
+    PreflightSpec,
+    PretrainSpec,
+    SftSpec,
+    Spec,
+    TokenizerSpec,
+    parse_spec,
+)
 from runspec.layout import OUTPUT
 
 from trivium import storage
@@ -27,6 +35,7 @@ from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
 from trivium.tokenizers import services as tokenizers
 from trivium.tokenizers.models import Tokenizer
+from trivium.workers.queries import queue_for
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +56,10 @@ KINDS: dict[type[Spec], Kind] = {
     TokenizerSpec: Kind(
         tokenizers.claim_tokenizer, tokenizers.publish_tokenizer, Tokenizer
     ),
-    PretrainSpec: Kind(models.claim_model, models.publish_model, LanguageModel),
+    PretrainSpec: Kind(models.claim_pretrained, models.publish_model, LanguageModel),
+    SftSpec: Kind(models.claim_finetuned, models.publish_model, LanguageModel),
 }
+"""A kind that makes nothing, like a preflight, is not among them."""
 
 
 def start_run(
@@ -68,9 +79,10 @@ def start_run(
         SubmitError: an input is not of this project or was never finished, the name
             is taken, or the person has too many runs queued. `.field` says where.
     """
-    inputs = _inputs(project, spec)
-    waits_for = [run for item in inputs.values() if (run := _unfinished_run(item))]
+    waits_for = _unfinished_runs(_inputs(project, spec))
     with transaction.atomic():
+        if spec.has_preflight:
+            waits_for.append(_start_preflight(project, created_by, spec, waits_for))
         run = services.submit_run(
             project=project,
             created_by=created_by,
@@ -79,10 +91,27 @@ def start_run(
             priority=priority,
             depends_on=waits_for,
         )
-        given = KINDS[type(spec)].claim_output(run, spec, name)
+        kind = KINDS.get(type(spec))
+        given = kind.claim_output(run, spec, name) if kind else run.name
         Run.objects.filter(pk=run.pk).update(name=given)
+        Run.objects.filter(kind=Run.Kind.PREFLIGHT, dependants=run).update(name=given)
         run.name = given
     return run
+
+
+def _start_preflight(
+    project: Project, created_by: User, spec: Spec, waits_for: list[Run]
+) -> Run:
+    """Queue the check that a run waits for; it is as urgent as can be, and short."""
+    return services.submit_run(
+        project=project,
+        created_by=created_by,
+        spec=PreflightSpec.model_validate(
+            {"training": spec, "trains_on": queue_for(spec)}
+        ),
+        priority=services.MAX_PRIORITY,
+        depends_on=waits_for,
+    )
 
 
 def retry_run(*, run: Run, actor: User, changes: dict[str, Any]) -> Run:
@@ -122,16 +151,21 @@ def resolve_spec(run: Run) -> Spec:
         SubmitError: an input vanished since the run was submitted.
     """
     spec = parse_spec(run.spec)
-    paths: dict[str, str] = {}
-    for field, item in _inputs(run.project, spec).items():
-        if isinstance(item, Upload) and item.is_external:
-            paths[field] = item.path
-            continue
-        try:
-            paths[field] = str(storage.local_copy(item.path))
-        except (FileNotFoundError, ValueError) as error:
-            raise SubmitError(f"{field}: {item} is gone", field=field) from error
-    return spec.with_references(paths)
+    return spec.with_references(
+        {
+            field: tuple(_local_path(field, item) for item in items)
+            for field, items in _inputs(run.project, spec).items()
+        }
+    )
+
+
+def _local_path(field: str, item: "Input") -> str:
+    if isinstance(item, Upload) and item.is_external:
+        return item.path
+    try:
+        return str(storage.local_copy(item.path))
+    except (FileNotFoundError, ValueError) as error:
+        raise SubmitError(f"{field}: {item} is gone", field=field) from error
 
 
 def publish_output(run: Run, folder: Path, result: dict[str, Any]) -> dict[str, Any]:
@@ -140,31 +174,33 @@ def publish_output(run: Run, folder: Path, result: dict[str, Any]) -> dict[str, 
     Outside of any transaction: it may hash and upload gigabytes. Keys are
     content-addressed or carry the fence, so what a ghost publishes is harmless.
     """
-    kind = KINDS[type(parse_spec(run.spec))]
-    return kind.publish_output(run, folder / OUTPUT, result)
+    kind = KINDS.get(type(parse_spec(run.spec)))
+    return kind.publish_output(run, folder / OUTPUT, result) if kind else {}
 
 
 def record_output(run: Run, values: dict[str, Any]) -> None:
     """Fill the object of a run, inside the transaction that ends the run."""
-    output = KINDS[type(parse_spec(run.spec))].output
-    output._default_manager.filter(run=run).update(**values)  # noqa: SLF001
+    kind = KINDS.get(type(parse_spec(run.spec)))
+    if kind is not None:
+        kind.output._default_manager.filter(run=run).update(**values)  # noqa: SLF001
 
 
-Input = DatasetVersion | Tokenizer | Upload
+Input = DatasetVersion | Tokenizer | LanguageModel | Upload
 
 
-def _inputs(project: Project, spec: Spec) -> dict[str, Input]:
-    """Return the objects a spec refers to, all of them of `project`."""
-    found: dict[str, Input] = {}
-    for field, noun in spec.references().items():
-        raw = str(getattr(spec, field))
-        item = _find(project, noun, int(raw)) if raw.isdecimal() else None
-        if item is None:
-            raise SubmitError(
-                f"{field}: this project has no {noun} {raw!r}", field=field
-            )
-        found[field] = item
-    return found
+def _inputs(project: Project, spec: Spec) -> dict[str, list[Input]]:
+    """Return the objects each field of a spec refers to, all of them of `project`."""
+    return {
+        field: [_input(project, field, noun, one) for one in ids]
+        for field, (noun, ids) in spec.referred().items()
+    }
+
+
+def _input(project: Project, field: str, noun: str, raw: str) -> Input:
+    item = _find(project, noun, int(raw)) if raw.isdecimal() else None
+    if item is None:
+        raise SubmitError(f"{field}: this project has no {noun} {raw!r}", field=field)
+    return item
 
 
 def _find(project: Project, noun: str, pk: int) -> Input | None:
@@ -183,20 +219,29 @@ def _find(project: Project, noun: str, pk: int) -> Input | None:
                 .filter(pk=pk, project=project)
                 .first()
             )
+        case "model":
+            return (
+                LanguageModel.objects.select_related("run")
+                .filter(pk=pk, project=project)
+                .first()
+            )
         case "source":
             return Upload.objects.filter(pk=pk, project=project).first()
     raise AssertionError(f"no reference to a {noun} is known")
 
 
-def _unfinished_run(item: Model) -> Run | None:
-    """Return the run that still makes `item`, or None where it is ready."""
-    if isinstance(item, Upload):
-        return None
-    assert isinstance(item, DatasetVersion | Tokenizer)
-    if item.is_ready:
-        return None
-    run = item.run
-    if run is None or run.is_finished:
-        noun = "dataset" if isinstance(item, DatasetVersion) else "tokenizer"
-        raise SubmitError(f"{noun} {item} was never finished", field=noun)
-    return run
+def _unfinished_runs(inputs: dict[str, list[Input]]) -> list[Run]:
+    """Return the runs that still make inputs.
+
+    Raises:
+        SubmitError: a run ended without making its object.
+    """
+    found: dict[int, Run] = {}
+    for field, items in inputs.items():
+        for item in items:
+            if isinstance(item, Upload) or item.is_ready:
+                continue
+            if item.run is None or item.run.is_finished:
+                raise SubmitError(f"{field}: {item} was never finished", field=field)
+            found[item.run.pk] = item.run
+    return list(found.values())

@@ -20,6 +20,9 @@ class Run(models.Model):
         INGEST = "ingest", "Ingest"
         TOKENIZER = "tokenizer", "Tokenizer"
         PRETRAIN = "pretrain", "Pretraining"
+        SFT = "sft", "Fine-tuning"
+        PREFLIGHT = "preflight", "Preflight"
+        IMPORT = "import", "Import"
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"

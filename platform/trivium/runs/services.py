@@ -95,12 +95,20 @@ def request_cancel(run: Run, actor: User) -> None:
         target=State.CANCELLED,
         actor=actor.username,
     ):
+        cancel_preflights(run, actor)
         return
     wanted = Run.objects.filter(pk=run.pk, state__in=Run.LIVE).update(
         desired_state=Run.Desired.CANCEL, version=F("version") + 1
     )
     if not wanted:
         raise _illegal(run, "cancelled")
+
+
+def cancel_preflights(run: Run, actor: User) -> None:
+    """Cancel the check of a cancelled run: nobody asks for it any more."""
+    checks = run.depends_on.filter(kind=Run.Kind.PREFLIGHT)
+    for check in checks.exclude(state__in=Run.TERMINAL):
+        request_cancel(check, actor)
 
 
 def request_pause(run: Run, actor: User) -> None:

@@ -73,6 +73,12 @@ def _kills_its_workers(run: Run) -> bool:
     )
 
 
+def move_waiting_on() -> None:
+    """Let runs that wait for one that just ended go on at once, not a sweep later."""
+    promote_waiting()
+    ring_outbox()
+
+
 def promote_waiting() -> None:
     """Queue runs whose inputs are made; say of the others what holds them."""
     for run in Run.objects.filter(state=State.WAITING).prefetch_related("depends_on"):
@@ -88,7 +94,9 @@ def promote_waiting() -> None:
         dead = [
             other for other in needed if other.state in {State.FAILED, State.CANCELLED}
         ]
-        if dead:
+        if dead and dead[0].kind == Run.Kind.PREFLIGHT:
+            refuse_run(run, dead[0])
+        elif dead:
             reason = (
                 f"held: {dead[0].name} {dead[0].get_state_display().lower()}; "
                 "try that run again, or cancel this one"
@@ -96,6 +104,20 @@ def promote_waiting() -> None:
             Run.objects.filter(pk=run.pk, state=State.WAITING).exclude(
                 reason=reason
             ).update(reason=reason, version=F("version") + 1)
+
+
+def refuse_run(run: Run, preflight: Run) -> None:
+    """End a run whose preflight found what must be mended first, in its words."""
+    is_cancelled = preflight.state == State.CANCELLED
+    move_run(
+        run_id=run.pk,
+        sources=[State.WAITING],
+        target=State.CANCELLED if is_cancelled else State.FAILED,
+        actor="sweeper",
+        reason="its preflight was cancelled" if is_cancelled else preflight.reason,
+        error_class=preflight.error_class,
+        advice=preflight.advice,
+    )
 
 
 def ring_outbox() -> None:

@@ -12,7 +12,7 @@ from trivium.runs.models import Outbox, Run, Transition
 State = Run.State
 
 ALLOWED: dict[str, set[str]] = {
-    State.WAITING: {State.QUEUED, State.CANCELLED, State.PAUSED},
+    State.WAITING: {State.QUEUED, State.CANCELLED, State.PAUSED, State.FAILED},
     State.QUEUED: {State.RUNNING, State.PAUSED, State.CANCELLED, State.FAILED},
     State.RUNNING: {
         State.QUEUED, State.PAUSING, State.PAUSED,

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 from django.db.models import Min, QuerySet
 from django.urls import reverse
 from django.utils import timezone
-from runspec import SPECS
+from runspec import SPECS, parse_spec
 
 from trivium.datasets.models import DatasetVersion
 from trivium.metrics.queries import curve_names
+from trivium.models.models import LanguageModel
 from trivium.pages import lineage
 from trivium.pages.templatetags import numbers
 from trivium.projects.models import Project
@@ -32,7 +33,7 @@ TABS = {
     "lineage": "Lineage",
     "events": "Events",
 }
-CURVED = {Run.Kind.PRETRAIN}
+CURVED = {Run.Kind.PRETRAIN, Run.Kind.SFT}
 """Kinds whose page opens on charts even before there is a point."""
 
 
@@ -205,25 +206,37 @@ def settings_of(run: Run) -> list[Setting]:
 
 def inputs_of(run: Run) -> list[Relative]:
     """Return the objects a run's spec refers to, as far as they are still there."""
-    model = SPECS.get(run.kind)
-    found = []
-    for name, noun in model.references().items() if model else ():
-        raw = str(run.spec.get(name, ""))
-        if not raw.isdecimal():
-            continue
-        if noun == "dataset":
-            version = (
-                DatasetVersion.objects.select_related("dataset")
-                .filter(pk=raw, dataset__project=run.project)
-                .first()
-            )
-            if version is not None:
-                found.append(relative_dataset(run.project, version))
-        elif noun == "tokenizer":
-            tokenizer = Tokenizer.objects.filter(pk=raw, project=run.project).first()
-            if tokenizer is not None:
-                found.append(relative(run.project, "tokenizer", tokenizer))
-    return found
+    try:
+        referred = parse_spec(run.spec).referred()
+    except ValueError:  # of a version that knew other settings
+        return []
+    return [
+        relative_item
+        for noun, ids in referred.values()
+        for one in ids
+        if (relative_item := relative_of(run.project, noun, one)) is not None
+    ]
+
+
+def relative_of(project: Project, noun: str, raw: str) -> Relative | None:
+    """Return the object a reference means, if it is still there."""
+    if not raw.isdecimal():
+        return None
+    if noun == "dataset":
+        version = (
+            DatasetVersion.objects.select_related("dataset")
+            .filter(pk=raw, dataset__project=project)
+            .first()
+        )
+        return relative_dataset(project, version) if version is not None else None
+    models: dict[str, type[Tokenizer | LanguageModel]] = {
+        "tokenizer": Tokenizer,
+        "model": LanguageModel,
+    }
+    if noun not in models:
+        return None
+    item = models[noun]._default_manager.filter(pk=raw, project=project).first()  # noqa: SLF001
+    return relative(project, noun, item) if item is not None else None
 
 
 def output_of(run: Run) -> Relative | None:
