@@ -18,7 +18,7 @@ def change_later(run_id: int, *changes: dict[str, object]) -> threading.Thread:
         from django.db import connection
 
         for number, values in enumerate(changes, start=1):
-            time.sleep(0.3)
+            time.sleep(1.0)
             Run.objects.filter(pk=run_id).update(version=number, **values)
         connection.close()
 
