@@ -21,8 +21,14 @@ KINDS_OF: dict[str, tuple[str, ...]] = {
 }
 """Kinds of datasets each task learns from."""
 MAX_TEMPLATE = 50_000
+METRICS_OF: dict[str, tuple[str, ...]] = {
+    "chat": ("loss", "exact_match"),
+    "text-to-text": ("loss", "exact_match", "rouge_l"),
+    "classification": ("loss", "accuracy", "f1"),
+}
+"""What the best checkpoint can be chosen by."""
 CHAT_ONLY = ("loss_on", "packing", "chat_template", "custom_template")
-LORA_ONLY = ("lora_rank", "lora_alpha", "lora_dropout", "lora_modules", "merge_adapter")
+LORA_ONLY = ("lora_rank", "lora_alpha", "lora_dropout", "lora_modules")
 
 
 class SftSpec(Spec):
@@ -114,13 +120,6 @@ class SftSpec(Spec):
         label="LoRA modules",
         help="Names of the layers to add to, like q_proj; empty: every linear layer.",
         max_length=64,
-        group="Method",
-        level="advanced",
-    )
-    merge_adapter: bool = setting(
-        True,
-        help="Add what was learned into the weights; otherwise the adapter is kept "
-        "apart.",
         group="Method",
         level="advanced",
     )
@@ -223,6 +222,43 @@ class SftSpec(Spec):
         group="Watching",
         level="advanced",
     )
+    eval_rows: int = setting(
+        500,
+        unit="rows",
+        help="At most so many validation rows each time, spread evenly.",
+        ge=1,
+        group="Watching",
+        level="advanced",
+    )
+    answer_rows: int = setting(
+        32,
+        label="Answered rows",
+        unit="rows",
+        help="Validation rows whose answer is written out each time, and compared with "
+        "the right one; 0 none. A classifier needs none.",
+        ge=0,
+        le=10_000,
+        group="Watching",
+        level="advanced",
+    )
+    evaluate_on: tuple[str, ...] = setting(
+        (),
+        label="Also answer",
+        help="Further datasets, answered at start and end: the share of exact answers "
+        "becomes a curve of its own.",
+        reference="dataset",
+        kinds=("instructions", "conversations", "text-to-text"),
+        max_length=8,
+        group="Watching",
+        level="advanced",
+    )
+    best_metric: Literal["loss", "exact_match", "rouge_l", "accuracy", "f1"] = setting(
+        "loss",
+        label="Best by",
+        help="Which number on the validation rows tells the best checkpoint.",
+        group="Watching",
+        level="advanced",
+    )
     early_stopping: int = setting(
         0,
         unit="evaluations",
@@ -299,8 +335,15 @@ class SftSpec(Spec):
             raise ValueError("datasets names one twice")
         if self.task != "chat":
             self._must_be_default(CHAT_ONLY, f"the task is {self.task}")
+        if self.best_metric not in METRICS_OF[self.task]:
+            raise ValueError(
+                f"best_metric {self.best_metric} is not measured for {self.task}; "
+                f"it has {', '.join(METRICS_OF[self.task])}"
+            )
         if self.method == "full":
             self._must_be_default(LORA_ONLY, "method is full")
+        if self.task == "classification" and self.evaluate_on:
+            raise ValueError("evaluate_on would be ignored: a classifier writes none")
         if (self.chat_template == "custom") != bool(self.custom_template.strip()):
             raise ValueError(
                 "custom_template is what chat_template custom needs, and only it"

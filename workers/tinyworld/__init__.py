@@ -7,6 +7,15 @@ is needed.
 
 from tinyworld.corpus import corpus, write_corpus
 from tinyworld.facts import Attribute, Fact, World, world
+from tinyworld.instructions import (
+    DO_NOT_KNOW,
+    Instruction,
+    held_out,
+    instructions,
+    strangers,
+    write_instructions,
+    write_rows,
+)
 from tinyworld.tasks import (
     Cloze,
     Question,
@@ -18,17 +27,24 @@ from tinyworld.tasks import (
 )
 
 __all__ = [
+    "DO_NOT_KNOW",
     "Attribute",
     "Cloze",
     "Fact",
+    "Instruction",
     "Question",
     "World",
     "cloze",
     "completes_rightly",
     "corpus",
     "declined_requests",
+    "held_out",
+    "instructions",
     "questions",
+    "strangers",
     "unknown_names",
     "world",
     "write_corpus",
+    "write_instructions",
+    "write_rows",
 ]

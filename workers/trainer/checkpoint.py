@@ -9,6 +9,7 @@ the whole or nothing that anybody would resume from.
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -60,15 +61,8 @@ def save_checkpoint(
 
     `state` is JSON of the caller's own, `random` the `random_states` of each rank.
     """
-    parent = folder / CHECKPOINTS
-    parent.mkdir(parents=True, exist_ok=True)
-    temporary = parent / f".tmp-step-{step}-{fence}"
-    final = parent / f"step-{step}"
-    if (known := _already_saved(final)) is not None:
-        return known
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
+
+    def write(temporary: Path) -> None:
         # By name, each once: tied weights are one parameter here.
         save_file(_on_cpu(dict(model.named_parameters())), temporary / WEIGHTS)
         save_file(_on_cpu(_optimizer_tensors(model, optimizer)), temporary / OPTIMIZER)
@@ -81,6 +75,35 @@ def save_checkpoint(
             temporary / RANDOM,
         )
         (temporary / STATE).write_text(json.dumps({"step": step, **state}))
+
+    return publish_checkpoint(
+        folder, write, step=step, fence=fence, spec_sha256=spec_sha256, metric=metric
+    )
+
+
+def publish_checkpoint(
+    folder: Path,
+    write: Callable[[Path], None],
+    *,
+    step: int,
+    fence: int,
+    spec_sha256: str,
+    metric: float | None,
+) -> Saved:
+    """Let `write` fill a temporary folder, and make a checkpoint of it by one rename.
+
+    A step that an earlier attempt saved whole is left as it is: it is the same state.
+    """
+    parent = folder / CHECKPOINTS
+    parent.mkdir(parents=True, exist_ok=True)
+    temporary = parent / f".tmp-step-{step}-{fence}"
+    final = parent / f"step-{step}"
+    if (known := _already_saved(final)) is not None:
+        return known
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        write(temporary)
         files = {
             path.name: ManifestFile(size=path.stat().st_size, sha256=file_sha256(path))
             for path in sorted(temporary.iterdir())

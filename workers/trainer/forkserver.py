@@ -27,7 +27,8 @@ NUM_DESCRIPTORS = 2
 
 def serve(path: Path) -> None:
     """Fork trainers until standard input ends."""
-    import trainer.pretrain  # noqa: F401 - imported for what it imports
+    import trainer.pretrain
+    import trainer.sft  # noqa: F401 - imported for what they import
 
     waker, wake = os.pipe()
     os.set_blocking(wake, False)

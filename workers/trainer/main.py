@@ -20,7 +20,15 @@ from types import FrameType
 from typing import get_args
 
 from pydantic import ValidationError
-from runspec import IngestSpec, PretrainSpec, Spec, TokenizerSpec, parse_spec
+from runspec import (
+    IngestSpec,
+    PreflightSpec,
+    PretrainSpec,
+    SftSpec,
+    Spec,
+    TokenizerSpec,
+    parse_spec,
+)
 from runspec.layout import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, events_file
 
 from trainer.context import Context, Reporter
@@ -148,6 +156,14 @@ def _run_stage(spec: Spec, context: Context) -> None:
             from trainer.pretrain import run_pretrain
 
             run_pretrain(spec, context=context)
+        case SftSpec():
+            from trainer.sft import run_sft
+
+            run_sft(spec, context=context)
+        case PreflightSpec():
+            from trainer.sft import run_preflight
+
+            run_preflight(spec, context=context)
         case _:
             raise BadInputError(f"no stage runs specs of kind {spec.kind!r}")
 

@@ -1,0 +1,226 @@
+"""Conversations for a decoder: rendered, encoded, and marked where they are learnt.
+
+Rendering happens in the sandbox. A text that happens to contain the name of a special
+token stays text: what a person wrote can never end a turn.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runspec import SftSpec
+from sandbox.errors import TemplateError
+from sandbox.render import Conversation, ConversationError, Rendered, Renderer
+from sandbox.templates import CHATML, TEMPLATES
+from transformers import PreTrainedTokenizerFast
+
+from trainer.errors import BadInputError
+from trainer.sft.rows import Example, RowError
+
+IGNORED = -100
+BREAK = "\ue0fa"
+"""Breaks the name of a special token in a person's text until it is encoded."""
+MARKED = re.compile(r"\{%-?\s*generation\s*-?%\}")
+
+
+@dataclass(frozen=True)
+class Template:
+    """How this run writes conversations."""
+
+    source: str
+    name: str
+    end: str
+    """Ends a turn of the assistant; empty: found by looking at some."""
+    tokens: tuple[str, ...] = ()
+
+
+def template_of(spec: SftSpec, tokenizer: PreTrainedTokenizerFast) -> Template:
+    """Return the template a spec chooses; a model's own stays with its end token."""
+    if spec.chat_template == "custom":
+        return Template(spec.custom_template, "custom", "")
+    if spec.chat_template == "model" and tokenizer.chat_template:
+        source = tokenizer.chat_template
+        if isinstance(source, dict):
+            source = source.get("default") or next(iter(source.values()))
+        return Template(str(source), "the model's own", "")
+    name = "chatml" if spec.chat_template == "model" else spec.chat_template
+    chosen = TEMPLATES.get(name, CHATML)
+    end = chosen.end or str(tokenizer.eos_token)
+    return Template(chosen.source, chosen.title, end, chosen.tokens)
+
+
+def add_tokens(tokenizer: PreTrainedTokenizerFast, template: Template) -> int:
+    """Give a tokenizer the special tokens of a template; return how many were new."""
+    known = tokenizer.get_vocab()
+    new = [token for token in template.tokens if token not in known]
+    return (
+        int(tokenizer.add_special_tokens({"extra_special_tokens": new})) if new else 0
+    )
+
+
+def conversation_of(row: dict[str, Any], kind: str) -> Conversation:
+    """Return a stored row as messages and tools."""
+    if kind == "instructions":
+        system = row.get("system")
+        turns = [("system", system)] if system else []
+        turns += [("user", row["prompt"]), ("assistant", row["completion"])]
+        return {"messages": [{"role": r, "content": text} for r, text in turns]}
+    messages = []
+    for stored in row["messages"]:
+        message = {"role": stored["role"], "content": stored["content"]}
+        if stored.get("tool_calls"):
+            message["tool_calls"] = json.loads(stored["tool_calls"])
+        messages.append(message)
+    tools = row.get("tools")
+    return {"messages": messages, **({"tools": json.loads(tools)} if tools else {})}
+
+
+@dataclass
+class ChatEncoder:
+    """Turns conversations into ids and labels."""
+
+    tokenizer: PreTrainedTokenizerFast
+    template: Template
+    renderer: Renderer
+    learns_all: bool
+    """Whether every token is learnt, or only what the assistant says."""
+    _specials: re.Pattern[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = sorted(map(str, self.tokenizer.all_special_tokens), key=len)[::-1]
+        names += [t for t in self.tokenizer.get_added_vocab() if t not in names]
+        self._specials = re.compile("|".join(map(re.escape, names)) or r"(?!)")
+
+    def __call__(self, rows: list[dict[str, Any]], kind: str) -> list[Example]:
+        """Encode rows of a dataset.
+
+        Raises:
+            RowError: a row cannot be rendered.
+        """
+        conversations = [conversation_of(row, kind) for row in rows]
+        return [self._example(rendered) for rendered in self.render(conversations)]
+
+    def render(
+        self, conversations: list[Conversation], *, as_prompt: bool = False
+    ) -> list[Rendered]:
+        """Render conversations, the names of special tokens in them broken."""
+        try:
+            return self.renderer.render(
+                self.template.source,
+                [self._broken(conversation) for conversation in conversations],
+                variables=special_variables(self.tokenizer),
+                add_generation_prompt=as_prompt,
+                find_spans=not self.learns_all and not as_prompt,
+            )
+        except ConversationError as error:
+            raise RowError(
+                f"the chat template cannot write it: {error}",
+                error.index,
+                "Choose another chat_template, or mend the row.",
+            ) from error
+        except TemplateError as error:
+            raise BadInputError(
+                f"the chat template cannot be used: {error}",
+                "Choose another chat_template.",
+            ) from error
+
+    def _broken(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._specials.sub(lambda found: _break(found[0]), value)
+        if isinstance(value, list):
+            return [self._broken(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self._broken(item) for key, item in value.items()}
+        return value
+
+    def encode(self, text: str) -> Iterator[tuple[int, int, int]]:
+        """Yield (id, start, end) of each token of a rendered text, in characters."""
+        backend = self.tokenizer.backend_tokenizer
+        if BREAK not in text:
+            backend.encode_special_tokens = False
+            encoding = backend.encode(text, add_special_tokens=False)
+            for one, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+                yield one, start, end
+            return
+        at = 0
+        for found in [*self._specials.finditer(text), None]:
+            stop = len(text) if found is None else found.start()
+            yield from self._plain(text[at:stop], at)
+            if found is not None:
+                special = self.tokenizer.convert_tokens_to_ids(found[0])
+                yield special, found.start(), found.end()
+                at = found.end()
+
+    def _plain(self, piece: str, at: int) -> Iterator[tuple[int, int, int]]:
+        """Encode text whose special tokens, mended, are text all the same."""
+        places = [place for place, one in enumerate(piece) if one != BREAK]
+        backend = self.tokenizer.backend_tokenizer
+        backend.encode_special_tokens = True
+        encoding = backend.encode(piece.replace(BREAK, ""), add_special_tokens=False)
+        backend.encode_special_tokens = False
+        for one, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            if end > start:
+                yield one, at + places[start], at + places[end - 1] + 1
+            else:
+                yield one, at, at
+
+    def _example(self, rendered: Rendered) -> Example:
+        ids, labels = [], []
+        spans = iter(rendered.spans)
+        span = next(spans, None)
+        for one, start, end in self.encode(rendered.text):
+            while span is not None and start >= span[1]:
+                span = next(spans, None)
+            is_said = span is not None and span[0] <= start and end <= span[1]
+            ids.append(one)
+            labels.append(one if self.learns_all or is_said else IGNORED)
+        return Example(ids, labels, len(ids))
+
+
+def _break(name: str) -> str:
+    return name[:1] + BREAK + name[1:]
+
+
+def special_variables(tokenizer: PreTrainedTokenizerFast) -> dict[str, str]:
+    """Return the special tokens a template may name."""
+    return {
+        name: str(token)
+        for name, token in tokenizer.special_tokens_map.items()
+        if isinstance(token, str)
+    }
+
+
+def end_of_turns(encoder: ChatEncoder, conversations: list[Conversation]) -> str:
+    """Return the special token with which every turn of the assistant ends.
+
+    Raises:
+        BadInputError: turns end with text, or with different tokens.
+    """
+    found: set[int | None] = set()
+    ends: set[str] = set()
+    for rendered in encoder.render(conversations):
+        tokens = list(encoder.encode(rendered.text))
+        for start, end in rendered.spans:
+            inside = [t for t in tokens if t[1] >= start and t[2] <= end]
+            last = inside[-1][0] if inside else None
+            found.add(last)
+            ends.add(rendered.text[start:end][-20:])
+    special = set(encoder.tokenizer.all_special_ids)
+    if len(found) == 1 and (token := found.pop()) is not None and token in special:
+        return str(encoder.tokenizer.convert_ids_to_tokens(token))
+    shown = ", ".join(repr(text) for text in sorted(ends)[:3]) or "nothing"
+    raise BadInputError(
+        "the chat template does not end the assistant's turns with an end token (they "
+        f"end with {shown}), so the model would never stop writing",
+        "Put {{ eos_token }} behind the assistant's words, inside "
+        "{% generation %} … {% endgeneration %}, or choose chat_template chatml.",
+    )
+
+
+def folder_template(folder: Path) -> str:
+    """Return the chat template that lies in a model's folder, if one does."""
+    path = folder / "chat_template.jinja"
+    return path.read_text() if path.is_file() else ""
