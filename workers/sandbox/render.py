@@ -19,6 +19,7 @@ WALL_S = 10.0
 """For an answer to begin to be due; the child's own limit is shorter."""
 WALL_PER_CONVERSATION_S = 0.05
 BATCH = 200
+TOO_MUCH = "takes more time or memory than it may (2 s and 512 MB for a conversation)"
 
 Conversation = dict[str, Any]
 """`messages`, each with `role` and `content`, and perhaps `tools`."""
@@ -104,17 +105,14 @@ class Renderer:
                 left = deadline - time.monotonic()
                 if left <= 0 or not select.select([descriptor], [], [], left)[0]:
                     self.close()
-                    raise TemplateError("the template takes too long")
+                    raise TemplateError(f"the template {TOO_MUCH}")
                 block = os.read(descriptor, 1 << 20)
                 if not block:
                     raise BrokenPipeError
                 received += block
         except BrokenPipeError:
             self.close()
-            raise TemplateError(
-                "the template takes more time or memory than it may (2 s and 512 MB "
-                "for a conversation)"
-            ) from None
+            raise TemplateError(f"the template {TOO_MUCH}") from None
         return bytes(received)
 
     def close(self) -> None:

@@ -67,17 +67,19 @@ LLAMA3 = ChatTemplate(
 PLAIN = ChatTemplate(
     title="Plain",
     help="Roles as words, and the tokenizer's own end token: no new tokens.",
+    # Roles end with a line break, not a space: a space would join the answer's first
+    # word into one token, which a prompt that ends with a space never sees.
     source="""\
 {%- for message in messages %}
 {%- if message['role'] == 'assistant' %}
-{{- 'Assistant: ' }}
+{{- 'Assistant:\\n' }}
 {%- generation %}{{- message['content'] or '' }}{{- eos_token }}{%- endgeneration %}
 {%- else %}
-{{- message['role'] | capitalize + ': ' + (message['content'] or '') }}
+{{- message['role'] | capitalize + ':\\n' + (message['content'] or '') }}
 {%- endif %}
 {{- '\\n' }}
 {%- endfor %}
-{%- if add_generation_prompt %}{{- 'Assistant: ' }}{%- endif %}
+{%- if add_generation_prompt %}{{- 'Assistant:\\n' }}{%- endif %}
 """,
     end="",
 )

@@ -78,6 +78,7 @@ def merged(model: nn.Module) -> nn.Module:
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
     """Write an adapter in PEFT's own layout."""
-    model.save_pretrained(folder)
+    # The rows of new tokens are in it; the embeddings as a whole are not.
+    model.save_pretrained(folder, save_embedding_layers=False)
     # PEFT writes a card of its own beside it; the model's card says more.
     (folder / "README.md").unlink(missing_ok=True)

@@ -7,6 +7,7 @@ sentence and, where possible, the settings that mend it.
 
 import logging
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from torch import nn
 
 from trainer.context import Context
 from trainer.errors import BadInputError, Stopped
+from trainer.sft.answers import Asked
+from trainer.sft.chat import conversation_of
 from trainer.sft.duplicates import Place, find_twins
 from trainer.sft.parts import Parts, build_model, build_parts, build_trainer
+from trainer.sft.rows import Example
 from trainer.sft.stage import peak_memory
 
 logger = logging.getLogger(__name__)
@@ -131,6 +135,7 @@ def look_at(
             f"Every turn of the assistant ends with {parts.tokenizer.eos_token}, and "
             "generation stops there.",
         )
+        check_prompts(parts, checks)
     check_round_trip(parts, checks)
     say(step=1, total=3, unit="checks", phase="looking for duplicates")
     check_twins(parts, checks, context)
@@ -230,6 +235,57 @@ def check_trained(parts: Parts, checks: Checks) -> None:
             else "Every row has something to learn."
         )
         checks.add("trained", title, sentence)
+
+
+def check_prompts(parts: Parts, checks: Checks) -> None:
+    """See that what is asked for an answer is how a training row begins, in tokens.
+
+    Where a template's prompt ends with a space, training has that space in the first
+    word's token, and the model never meets what it is asked with.
+    """
+    title = "Prompt and answer"
+    examples = first_examples(parts)
+    wrong = [
+        (asked, example)
+        for asked, example in examples
+        if example.ids[: len(asked.ids)] != asked.ids
+        or all(label < 0 for label in example.labels[len(asked.ids) :])
+    ]
+    if not wrong:
+        checks.add(
+            "prompt",
+            title,
+            "What the model is asked with is, token for token, how the rows begin it "
+            "was trained on.",
+        )
+        return
+    end = parts.tokenizer.decode(wrong[0][0].ids[-3:], skip_special_tokens=False)
+    checks.fail(
+        "prompt",
+        title,
+        BadInputError(
+            f"the template's prompt ends with {end!r}, and training rows go on from "
+            "there with other tokens, so the model would be asked in a way it never "
+            "saw",
+            "End the prompt (add_generation_prompt) and the assistant's header with a "
+            "line break or a special token, not with a space.",
+        ),
+        changes={"chat_template": "chatml", "custom_template": ""},
+        button="Use the ChatML template",
+    )
+
+
+def first_examples(parts: Parts) -> list[tuple[Asked, Example]]:
+    """Return some rows that end with an answer: asked for it, and encoded whole."""
+    found: list[tuple[Asked, Example]] = []
+    for source in parts.sources:
+        for row in islice(source.rows("train"), ROUND_TRIPS):
+            messages = conversation_of(row, source.card.kind)["messages"]
+            if len(messages) > 1 and messages[-1]["role"] == "assistant":
+                asked = parts.asked([row], source.card.kind)
+                encoded = parts.encode([row], source.card.kind)
+                found += zip(asked, encoded, strict=True)
+    return found[:ROUND_TRIPS]
 
 
 def check_round_trip(parts: Parts, checks: Checks) -> None:
