@@ -112,7 +112,7 @@ class RowsIn(Body):
 
 
 KindOfRows = Literal["", DatasetKind]
-KIND = "Kind of the rows, short for `dataset_kind` among the settings; empty recognises it."
+KIND = "Kind of rows, short for `dataset_kind` of the settings; empty recognises it."
 
 
 class ImportIn(Body):

@@ -208,19 +208,19 @@ def _checked(
         try:
             values = KINDS[kind].check(row, mapping, most, notes)
         except HeldBackError as error:
-            values = dict(zip(names, error.values, strict=True))
-            held.append(SeenRow(place=where, values=_cut(values), reason=str(error)))
+            kept = _cut(dict(zip(names, error.values, strict=True)))
+            held.append(SeenRow(place=where, values=kept, reason=str(error)))
         except BadRowError as error:
             bad.append(SeenRow(place=where, reason=str(error)))
         else:
             num_good += 1
             if len(shown) < SHOWN_ROWS:
-                values = dict(zip(names, values, strict=True))
-                shown.append(SeenRow(place=where, values=_cut(values)))
+                kept = _cut(dict(zip(names, values, strict=True)))
+                shown.append(SeenRow(place=where, values=kept))
     if held and not num_good and not bad:
         notes.add("no conversation has an assistant turn")
-        kept = [row.model_copy(update={"reason": ""}) for row in held]
-        return kept[:SHOWN_ROWS], 0
+        fine = [row.model_copy(update={"reason": ""}) for row in held]
+        return fine[:SHOWN_ROWS], 0
     bad += [row.model_copy(update={"values": {}}) for row in held]
     bad.sort(key=lambda row: int(row.place.rpartition(" ")[2]))
     return shown + bad[:SHOWN_ROWS], len(bad)
