@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from runspec.layout import log_file
 from trivium import storage
+from trivium.cli import flags
 from trivium.datasets.models import Dataset, Upload
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
@@ -238,11 +239,8 @@ def test_the_project_must_be_named_where_there_are_several(
     assert Run.objects.get().project.slug == "logic"
 
 
-def test_pairs_of_a_spec_are_gathered_from_flags(trivium, ingest):
-    pairs = ("--columns", "prompt=a", "--columns", "completion=b=c")
-    source = ingest.spec["source"]
-    made = trivium(
-        "runs", "start", "ingest", "--source", source, "--file-name", "r.csv",
-        "--dataset-kind", "instructions", *pairs, "--name", "Rows", "--json",
-    )  # fmt: skip
-    assert made.json["spec"]["columns"] == {"prompt": "a", "completion": "b=c"}
+def test_pairs_of_a_spec_are_gathered_from_flags():
+    parser = flags.spec_parser("ingest", prog="x", without=("source", "file_name"))
+    pairs = ["--columns", "prompt=a", "--columns", "completion=b=c"]
+    given = vars(parser.parse_args(pairs))
+    assert given == {"columns": {"prompt": "a", "completion": "b=c"}}

@@ -31,6 +31,7 @@ from trivium.runs.models import Run
 
 ROWS_PER_PAGE = 20
 MAX_LISTED = 500
+MAX_LABELS_SHOWN = 50
 MAX_UNUSED = 5
 """Files sent and not brought in that are offered again."""
 MAX_ENVELOPE_BYTES = 1_000_000
@@ -94,11 +95,24 @@ def dataset_detail(request: SignedInRequest, slug: str, pk: int) -> HttpResponse
     context |= {
         "versions": versions,
         "bad_rows": bad_rows.read_bad_rows(version),
-        "bars": histogram.bars(card.length_histogram) if version.is_ready else [],
+        **(_statistics(card) if version.is_ready else {}),
         "levels": dataset_levels(version),
         "users": queries.what_uses(version),
     }
     return render(request, "datasets/detail.html", context)
+
+
+def _statistics(card: DatasetCard) -> dict[str, Any]:
+    """Return what the charts of a page show."""
+    return {
+        "bars": histogram.bars(card.length_histogram),
+        "column_bars": [
+            (name, histogram.bars(bins)) for name, bins in card.column_lengths.items()
+        ],
+        "turns": histogram.shares([(str(turns), rows) for turns, rows in card.turns]),
+        "labels": histogram.shares(card.labels[:MAX_LABELS_SHOWN]),
+        "num_other_labels": max(0, card.num_labels - MAX_LABELS_SHOWN),
+    }
 
 
 def _show_progress(request: SignedInRequest, context: dict[str, Any]) -> HttpResponse:
