@@ -142,6 +142,7 @@ def test_a_file_that_cannot_be_read_is_a_sentence(
     assert page.status_code == 200
     assert sentence in page.text
     assert "Nothing was stored" in page.text
+    assert "Bring it in" not in page.text
 
 
 def test_hostile_names_of_columns_are_only_names(kept, bobs: Client, shared_dir):

@@ -21,7 +21,7 @@ BAD_ROWS = [
     ("skip", "Leave them out, and count them"),
 ]
 HEADER = [
-    ("auto", "Names the columns, unless it reads like a row"),
+    ("auto", "Is what it looks like"),
     ("yes", "Names the columns"),
     ("no", "Is a row like others"),
 ]
@@ -129,9 +129,13 @@ class ReadingForm(forms.Form):
             if look is None or look.columns:
                 self.fields[f"part_{part.name}"] = _part_field(part, look)
 
-    def parts(self) -> list[forms.BoundField]:
-        """Return the fields that choose columns."""
-        return [self[name] for name in self.fields if name.startswith("part_")]
+    def parts(self) -> list[tuple[forms.BoundField, bool]]:
+        """Return the fields that choose columns, each with whether rows need it."""
+        return [
+            (self[f"part_{part.name}"], part.is_required or part.name == "messages")
+            for part in PARTS.get(self.kind, ())
+            if f"part_{part.name}" in self.fields
+        ]
 
     def clean(self) -> dict[str, Any]:
         """Ask for the columns no row can do without."""

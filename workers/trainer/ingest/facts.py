@@ -13,6 +13,14 @@ MAX_COUNTED_LABELS = 100_000
 """More different ones are no labels, and would fill the memory."""
 
 
+ORDER = ("system", "user", "assistant", "tool")
+
+
+def _in_talk(role: str) -> int:
+    """Sort roles as they speak; other columns stay as they are, behind them."""
+    return ORDER.index(role) if role in ORDER else len(ORDER)
+
+
 class Facts:
     """Counts over the rows of both splits."""
 
@@ -49,12 +57,15 @@ class Facts:
 
     def as_card(self) -> dict[str, Any]:
         """Return the fields of a card."""
+        names = sorted(self.lengths, key=_in_talk)
         return {
             "column_lengths": {
-                name: bins for name, one in self.lengths.items() if (bins := one.bins())
+                name: bins for name in names if (bins := self.lengths[name].bins())
             },
             "turns": sorted(self.turns.items()),
-            "roles": dict(self.roles.most_common()),
+            "roles": {
+                role: self.roles[role] for role in sorted(self.roles, key=_in_talk)
+            },
             "labels": self.labels.most_common(MAX_LABELS),
             "num_labels": len(self.labels),
         }

@@ -11,7 +11,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,7 +35,7 @@ from trainer.ingest.kinds.choosing import (
     shapes_of,
 )
 from trainer.ingest.limits import Budget
-from trainer.ingest.reading import HeldBack, Reading, first_batch
+from trainer.ingest.reading import HeldBack, Reading, first_batches
 from trainer.ingest.rows import Batch, Notes
 from trainer.ingest.streams import CHUNK
 
@@ -46,6 +46,7 @@ WRITTEN_BYTES = 256 * 2**20
 EXPANDED_BYTES = 512 * 2**20
 REMOTE_BYTES = 64 * 2**20
 CHECKED_ROWS = 500
+CHECKED_BYTES = 16 * 2**20
 SHOWN_ROWS = 8
 SHOWN_TURNS = 40
 SHOWN_CHARACTERS = 20_000
@@ -134,8 +135,14 @@ def _look(spec: IngestSpec, chosen: str, path: Path, folder: Path) -> Look:
 def _look_at(file: DataFile, reading: Reading, chosen: str) -> Look:
     if file.file_format == "txt":
         return _look_at_text(file, reading, chosen)
-    batch = first_batch(file, reading)
-    if batch is None:
+    batches = list(
+        first_batches(file, reading, num_rows=CHECKED_ROWS, num_bytes=CHECKED_BYTES)
+    )
+    batch = next(
+        (one for one in batches if any(isinstance(row, dict) for row in one.values)),
+        batches[0] if batches else Batch(),
+    )
+    if not batch.values and not batch.bad:
         raise BadInputError(f"{file.name} has no rows", advice="Send a file with some.")
     sample = Sample(file.name, batch.unit, batch.places, batch.values)
     seen = Look(columns=list(_columns(sample)))
@@ -145,7 +152,8 @@ def _look_at(file: DataFile, reading: Reading, chosen: str) -> Look:
         question = _sentence(str(error), error.advice)
         return seen.model_copy(update={"kind": chosen, "question": question})
     kind, mapping = found
-    rows, num_bad = _checked(batch, kind, mapping, reading)
+    rows, num_bad = _checked(batches, kind, mapping, reading)
+    num_rows = sum(len(one.values) + len(one.bad) for one in batches)
     return seen.model_copy(
         update={
             "kind": kind,
@@ -153,7 +161,7 @@ def _look_at(file: DataFile, reading: Reading, chosen: str) -> Look:
             "layout": layout_of(kind, mapping, sample.rows),
             "mapping": mapping,
             "rows": rows,
-            "num_rows": min(CHECKED_ROWS, len(batch.values) + len(batch.bad)),
+            "num_rows": min(CHECKED_ROWS, num_rows),
             "num_bad": num_bad,
         }
     )
@@ -190,21 +198,25 @@ def _columns(sample: Sample) -> Iterator[SeenColumn]:
 
 
 def _checked(
-    batch: Batch, kind: str, mapping: Mapping, reading: Reading
+    batches: list[Batch], kind: str, mapping: Mapping, reading: Reading
 ) -> tuple[list[SeenRow], int]:
     """Return the first rows as they would be stored, and how many would not be."""
     shown: list[SeenRow] = []
     held: list[SeenRow] = []
     names = KINDS[kind].schema.names
+    unit = batches[0].unit
     bad = [
-        SeenRow(place=f"{batch.unit} {place}", reason=reason)
+        SeenRow(place=f"{unit} {place}", reason=reason)
+        for batch in batches
         for place, reason in batch.bad
     ]
     num_good = 0
-    pairs = zip(batch.places, batch.values, strict=True)
+    pairs = chain.from_iterable(
+        zip(batch.places, batch.values, strict=True) for batch in batches
+    )
     most, notes = reading.spec.max_row_characters, reading.notes
     for place, row in islice(pairs, CHECKED_ROWS):
-        where = f"{batch.unit} {place}"
+        where = f"{unit} {place}"
         try:
             values = KINDS[kind].check(row, mapping, most, notes)
         except HeldBackError as error:

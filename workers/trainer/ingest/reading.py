@@ -128,8 +128,12 @@ def read_rows(file: DataFile, reading: Reading) -> Iterator[Rows]:
     yield from _table_rows(file, _table_batches(file, source, reading), reading)
 
 
-def first_batch(file: DataFile, reading: Reading) -> Batch | None:
-    """Return the first rows of a table: those by which its columns are chosen.
+def first_batches(
+    file: DataFile, reading: Reading, *, num_rows: int, num_bytes: int
+) -> Iterator[Batch]:
+    """Return the first rows of a table: `num_rows`, or as many as `num_bytes` hold.
+
+    The first batch with a row in it is the one by which columns are chosen.
 
     Raises:
         BadInputError: the file as a whole cannot be read.
@@ -137,18 +141,17 @@ def first_batch(file: DataFile, reading: Reading) -> Batch | None:
     if file.file_format == "parquet":
         path = file.path or spool(file.chunks, reading.folder)
         reader = ParquetReader(path, file.name, reading.budget)
-        return next(reader.batches(reader.schema.names), None)
-    source = Utf8(file.chunks, file.name)
-    reading.notes.add(source.note)
-    broken: list[tuple[int, str]] = []
-    for batch in _table_batches(file, source, reading):
-        if any(isinstance(row, dict) for row in batch.values):
-            batch.bad = broken + batch.bad
-            return batch
-        broken += [(place, "it is no row") for place in batch.places] + batch.bad
-    if broken:
-        return Batch(bad=broken)
-    return None
+        batches = reader.batches(reader.schema.names)
+    else:
+        source = Utf8(file.chunks, file.name)
+        reading.notes.add(source.note)
+        batches = _table_batches(file, source, reading)
+    seen = 0
+    for batch in batches:
+        yield batch
+        seen += len(batch.values)
+        if seen >= num_rows or reading.budget.spent >= num_bytes:
+            return
 
 
 def _table_batches(file: DataFile, source: Utf8, reading: Reading) -> Iterator[Batch]:

@@ -260,16 +260,16 @@ def _add_notes(
 ) -> None:
     notes, spec = reading.notes, reading.spec
     if distinct < rows:
-        notes.add(
-            f"{rows:,} rows, {distinct:,} distinct: {rows - distinct:,} are exact "
-            "copies of others"
-        )
+        copies = rows - distinct
+        are = "is an exact copy of another" if copies == 1 else "are exact copies"
+        notes.add(f"{rows:,} rows, {distinct:,} distinct: {copies:,} {are}")
     if reading.num_cut:
         notes.add(
             f"{reading.num_cut:,} rows longer than {spec.max_row_characters:,} "
             "characters were cut into several"
         )
     if reading.bad.count:
-        notes.add(f"{reading.bad.count:,} bad rows were skipped")
+        were = "row was" if reading.bad.count == 1 else "rows were"
+        notes.add(f"{reading.bad.count:,} bad {were} skipped")
     if spec.validation_fraction and "validation" not in splits:
         notes.add("there is no validation split: too few different rows")

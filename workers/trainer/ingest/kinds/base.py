@@ -56,7 +56,7 @@ class Sample:
         ]
         raise BadInputError(
             f"{self.file} mixes rows with different columns ({'; '.join(found)})",
-            advice="Name the columns to take (columns), or split the file.",
+            advice="Choose one kind of rows and its columns, or split the file.",
         )
 
 

@@ -179,6 +179,9 @@ def recognise(sample: Sample) -> Recognised | None:
         else:
             if shapes.get("text", set()) & TEXTS:
                 found.append(Recognised("text", {"text": "text"}))
+    # Among labelled texts a text without its label is a bad row, not another kind.
+    if any("text" in one.mapping.values() for one in found if one.kind != "text"):
+        found = [one for one in found if one.kind != "text"]
     return _only(sample, found) if found else None
 
 
