@@ -41,7 +41,7 @@ def uploads_visible_to(user: User) -> QuerySet[Upload]:
 def unused_uploads(project: Project) -> QuerySet[Upload]:
     """Return what was sent to a project and no run reads, newest first."""
     source = Cast(OuterRef("pk"), CharField())
-    runs = Run.objects.filter(kind=Run.Kind.INGEST, project=project)
+    runs = Run.objects.filter(project=project)
     sources = runs.annotate(source=KeyTextTransform("source", "spec"))
     return (
         Upload.objects.filter(project=project)
