@@ -50,6 +50,15 @@ def unused_uploads(project: Project) -> QuerySet[Upload]:
     )
 
 
+def source_of(version: DatasetVersion) -> Upload | None:
+    """Return what the run of a version was to read, if it is still kept."""
+    source = str(version.run.spec.get("source", "")) if version.run else ""
+    if not source.isdecimal():
+        return None
+    project = version.dataset.project_id
+    return Upload.objects.filter(project=project, pk=int(source)).first()
+
+
 def datasets_with_newest(project: Project) -> QuerySet[Dataset]:
     """Return a project's datasets, newest first, with `num_versions` and `newest`.
 

@@ -98,6 +98,7 @@ def dataset_detail(request: SignedInRequest, slug: str, pk: int) -> HttpResponse
         **(_statistics(card) if version.is_ready else {}),
         "levels": dataset_levels(version),
         "users": queries.what_uses(version),
+        "source": queries.source_of(version),
     }
     return render(request, "datasets/detail.html", context)
 
