@@ -55,6 +55,18 @@ def wait_for(fact: Callable[[], bool], timeout_s: float = 60) -> None:
         time.sleep(0.25)
 
 
+def bring_in(page: Page, base: str, book: Path) -> None:
+    """Send a book, see what it was taken for, and have it read."""
+    page.goto(f"{base}/p/my-project/data/new/")
+    page.locator("input[type=file]").set_input_files(book)
+    page.get_by_role("button", name="Send and look at it").click()
+    page.wait_for_url("**/data/uploads/*/")
+    expect(page.locator("#look")).to_contain_text("Recognised: plain text")
+    page.get_by_role("button", name="Bring it in").click()
+    page.wait_for_url("**/runs/*/")
+    expect(page.locator("#run-status")).to_contain_text("Succeeded", timeout=120_000)
+
+
 def walk(up: Up, new_page: Callable[..., Page], book: Path, folder: Path) -> None:
     """Sign in, upload, train, watch, leave, cancel, resume, download and load."""
     link = up.read_until("Sign in once").split()[-1]
@@ -63,12 +75,7 @@ def walk(up: Up, new_page: Callable[..., Page], book: Path, folder: Path) -> Non
     page.goto(link)
     expect(page.get_by_role("link", name="Pipeline")).to_be_visible()
 
-    # Bring Moby Dick in.
-    page.goto(f"{base}/p/my-project/data/new/")
-    page.locator("input[type=file]").set_input_files(book)
-    page.locator("form[enctype] [type=submit]").first.click()
-    page.wait_for_url("**/runs/*/")
-    expect(page.locator("#run-status")).to_contain_text("Succeeded", timeout=120_000)
+    bring_in(page, base, book)
 
     # Train a tokenizer on it, and queue a model that waits for it.
     choose_run(page, base, "?kind=tokenizer")

@@ -116,3 +116,99 @@ def test_other_paths_are_not(path, ada, project, settings, tmp_path):
     refused = ada.post("/datasets", {"project": "grammar", "path": path})
     assert refused.status_code == 422
     assert refused.json()["error"]["field"] == "path"
+
+
+ROWS = b'{"question": "1 + 1?", "answer": "2"}\n'
+
+
+def test_a_kind_is_recognised_or_given(ada, project):
+    run = send(ada, ROWS, name="rows.jsonl").json()
+    assert run["spec"]["dataset_kind"] == "instructions"
+    run = send(ada, ROWS, name="more.jsonl", kind="text-to-text").json()
+    assert run["spec"]["dataset_kind"] == "text-to-text"
+    found = ada.get("/datasets", kind="instructions").json()["items"]
+    assert [item["name"] for item in found] == ["rows"]
+
+
+def test_a_file_that_does_not_tell_is_asked_about(ada, project):
+    refused = send(ada, b"a,b\nc,d\n", name="rows.csv")
+    assert refused.status_code == 422
+    error = refused.json()["error"]
+    assert error["field"] == "kind"
+    assert "What are its rows?" in error["message"]
+    assert not Upload.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"kind": "songs"}, "kind"),
+        ({"kind": "labelled", "settings": '{"dataset_kind": "text"}'}, "kind"),
+        ({"settings": '{"columns": {"text": "a"}}'}, "kind"),
+        ({"kind": "labelled", "settings": '{"columns": {"prompt": "a"}}'}, None),
+        ({"kind": "labelled", "settings": '{"columns": 5}'}, "columns"),
+    ],
+)
+def test_a_wrong_kind_keeps_nothing(fields, field, ada, project):
+    refused = send(ada, ROWS, name="rows.jsonl", **fields)
+    assert refused.status_code == 422
+    assert refused.json()["error"].get("field") == field
+    assert not Upload.objects.exists()
+
+
+def keep(caller, content=ROWS, name="rows.jsonl"):
+    file = SimpleUploadedFile(name, content)
+    return caller.client.post(
+        "/api/v1/datasets/uploads", {"project": "grammar", "file": file}
+    )
+
+
+def test_a_kept_file_is_looked_at_mapped_and_brought_in(ada, project):
+    kept = keep(ada)
+    assert kept.status_code == 201
+    address = f"/datasets/uploads/{kept.json()['id']}"
+    seen = ada.post(f"{address}/look").json()
+    assert (seen["kind"], seen["is_recognised"]) == ("instructions", True)
+    assert seen["mapping"] == {"prompt": "question", "completion": "answer"}
+    columns = {"prompt": "answer", "completion": "question"}
+    body = {"kind": "instructions", "settings": {"columns": columns}}
+    seen = ada.post(f"{address}/look", body).json()
+    assert seen["rows"][0]["values"]["prompt"] == "2"
+    run = ada.post(
+        "/datasets", {"project": "grammar", "upload": kept.json()["id"], **body}
+    )
+    assert run.status_code == 201, run.content
+    assert run.json()["spec"]["columns"] == columns
+    assert ada.client.delete(f"/api/v1{address}").status_code == 409
+
+
+def test_a_kept_file_is_forgotten(ada, project):
+    address = f"/api/v1/datasets/uploads/{keep(ada).json()['id']}"
+    assert ada.client.delete(address).status_code == 204
+    assert not Upload.objects.exists()
+    assert ada.client.delete(address).status_code == 404
+
+
+def test_strangers_and_viewers_do_not_look(ada, vera, mallory, project):
+    address = f"/datasets/uploads/{keep(ada).json()['id']}"
+    assert mallory.post(f"{address}/look").status_code == 404
+    assert vera.post(f"{address}/look").status_code == 403
+    assert mallory.client.delete(f"/api/v1{address}").status_code == 404
+    assert vera.client.delete(f"/api/v1{address}").status_code == 403
+    assert keep(vera).status_code == 403
+    assert keep(mallory).status_code == 404
+
+
+@pytest.mark.parametrize("source", [{}, {"path": "x", "upload": 1}])
+def test_one_source_is_given_not_none_and_not_two(source, ada, project):
+    refused = ada.post("/datasets", {"project": "grammar", **source})
+    assert refused.status_code == 422
+    assert refused.json()["error"]["field"] == "path"
+
+
+def test_an_upload_of_another_project_is_not_found(ada, mallory, project):
+    kept = keep(ada).json()["id"]
+    own = mallory.user.memberships.get().project.slug
+    assert (
+        mallory.post("/datasets", {"project": own, "upload": kept}).status_code == 404
+    )

@@ -47,13 +47,14 @@ READS = [
     "/runs/{id}/log", "/workers", "/workers/{id}",
 ]  # fmt: skip
 WRITES = [
-    "/projects", "/datasets", "/tokenizers", "/tokenizers/{id}/try", "/runs",
+    "/projects", "/datasets", "/datasets/uploads/{id}/look", "/tokenizers",
+    "/tokenizers/{id}/try", "/runs",
     "/runs/{id}/cancel", "/runs/{id}/pause", "/runs/{id}/resume",
     "/runs/{id}/retry", "/runs/{id}/priority",
 ]  # fmt: skip
 FIELDS = [
     "project", "name", "description", "spec", "priority", "changes", "path",
-    "settings", "text", "x",
+    "settings", "text", "kind", "upload", "x",
 ]  # fmt: skip
 
 

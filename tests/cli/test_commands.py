@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from runspec.layout import log_file
 from trivium import storage
+from trivium.cli import flags
 from trivium.datasets.models import Dataset, Upload
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
@@ -36,6 +37,43 @@ def test_a_file_is_uploaded_with_settings(trivium, project, tmp_path):
     assert upload.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert f"run {run.pk} queued: ingest Notes" in done.out
     assert Dataset.objects.get().name == "Notes"
+
+
+def test_kind_and_columns_are_given_or_recognised(trivium, project, tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("Frage,answer\n1 + 1?,2\n")
+    chosen = ("--kind", "instructions", "--column", "prompt=Frage")
+    done = trivium("datasets", "upload", file, *chosen, "--json")
+    assert done.json["spec"]["dataset_kind"] == "instructions"
+    assert done.json["spec"]["columns"] == {"prompt": "Frage"}
+    file.write_text("question,answer\n1 + 1?,2\n")
+    done = trivium("datasets", "upload", file, "--json")
+    assert done.json["spec"]["dataset_kind"] == "instructions"
+
+
+@pytest.mark.parametrize(
+    "flags", [("--column", "a=b"), ("--kind", "text", "--column", "text")]
+)
+def test_a_column_said_wrongly_is_a_sentence(flags, trivium, project, tmp_path):
+    (tmp_path / "a.csv").write_text("a\nb\n")
+    refused = trivium("datasets", "upload", tmp_path / "a.csv", *flags)
+    assert refused.code == 2
+    assert "--column" in refused.err
+    assert not Upload.objects.exists()
+
+
+def test_a_look_keeps_nothing(trivium, project, tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("question,answer\n1 + 1?,2\n,3\n")
+    seen = trivium("datasets", "look", file)
+    assert seen.code == 0
+    assert "instructions: a table" in seen.out
+    assert "prompt from question" in seen.out
+    assert 'line 3: "question" is empty' in seen.out
+    file.write_text("a,b\nc,d\n")
+    asked = trivium("datasets", "look", file)
+    assert (asked.code, "What are its rows?" in asked.out) == (2, True)
+    assert not Upload.objects.exists()
 
 
 def test_a_path_of_the_server_is_imported(trivium, project, settings, tmp_path):
@@ -199,3 +237,10 @@ def test_the_project_must_be_named_where_there_are_several(
     done = trivium("datasets", "upload", tmp_path / "a.txt", "--project", "logic")
     assert done.code == 0
     assert Run.objects.get().project.slug == "logic"
+
+
+def test_pairs_of_a_spec_are_gathered_from_flags():
+    parser = flags.spec_parser("ingest", prog="x", without=("source", "file_name"))
+    pairs = ["--columns", "prompt=a", "--columns", "completion=b=c"]
+    given = vars(parser.parse_args(pairs))
+    assert given == {"columns": {"prompt": "a", "completion": "b=c"}}

@@ -5,15 +5,24 @@ from django.test import Client
 from django.urls import reverse
 from trivium.accounts.models import User
 from trivium.datasets.models import DatasetVersion, Upload
+from trivium.projects.models import Project
 
 READ = ["list", "detail"]
-WRITE = ["new", "sample", "version-delete"]
+WRITE = ["new", "sample", "version-delete", "upload", "upload-forget"]
 
 
 @pytest.fixture
-def url(version: DatasetVersion):
+def url(version: DatasetVersion, project: Project):
     """Addresses of the pages of data, by name."""
-    keys = {"detail": [version.dataset_id], "version-delete": [version.pk]}
+    upload = Upload.objects.create(
+        project=project, file_name="a.txt", path="uploads/x", created_by=None
+    )
+    keys = {
+        "detail": [version.dataset_id],
+        "version-delete": [version.pk],
+        "upload": [upload.pk],
+        "upload-forget": [upload.pk],
+    }
     return lambda name: reverse(
         f"datasets:{name}", args=["grammar", *keys.get(name, [])]
     )
@@ -31,12 +40,13 @@ def test_low_roles_may_not_write(name, who, url, client: Client, request):
     client.force_login(request.getfixturevalue(who))
     assert client.post(url(name)).status_code == 403
     assert DatasetVersion.objects.count() == 1
-    assert not Upload.objects.exists()
+    assert Upload.objects.count() == 1
 
 
-def test_low_roles_do_not_see_the_form(url, client: Client, vera: User):
+@pytest.mark.parametrize("name", ["new", "upload"])
+def test_low_roles_do_not_see_the_form(name, url, client: Client, vera: User):
     client.force_login(vera)
-    assert client.get(url("new")).status_code == 403
+    assert client.get(url(name)).status_code == 403
 
 
 @pytest.mark.parametrize("name", READ + WRITE)
@@ -58,7 +68,7 @@ def test_anonymous_visitors_sign_in_first(name, url, client: Client):
     assert DatasetVersion.objects.count() == 1
 
 
-@pytest.mark.parametrize("name", ["sample", "version-delete"])
+@pytest.mark.parametrize("name", ["sample", "version-delete", "upload-forget"])
 def test_a_link_changes_nothing(name, url, bobs: Client):
     assert bobs.get(url(name)).status_code == 405
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from runspec import TokenizerSpec
 from trivium import storage
 from trivium.accounts.models import User
-from trivium.datasets.models import Dataset, DatasetVersion
+from trivium.datasets.models import Dataset, DatasetVersion, Upload
 from trivium.projects.models import Project
 from trivium.runs import kinds
 from trivium.runs.models import Run
@@ -216,6 +216,8 @@ def test_a_rejected_file_shows_its_bad_rows(bobs: Client, waiting: DatasetVersio
     (output / "bad_rows.json").write_text(json.dumps({"count": 2, "first": first}))
     page = bobs.get(address(waiting)).text
     assert "2 rows are bad." in page
+    again = reverse("datasets:upload", args=["grammar", Upload.objects.get().pk])
+    assert f'href="{again}?name=Corpus"' in page
     assert "line 3" in page
     assert "&lt;img src=x&gt;" in page
     assert "?name=Corpus" in page

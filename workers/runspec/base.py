@@ -73,6 +73,13 @@ class Spec(BaseModel):
             and "reference" in extra
         }
 
+    @classmethod
+    def kinds_of(cls, field: str) -> tuple[str, ...]:
+        """Return the kinds of datasets a field may refer to; empty means any."""
+        extra = cls.model_fields[field].json_schema_extra
+        kinds = extra.get("kinds", []) if isinstance(extra, dict) else []
+        return tuple(str(kind) for kind in kinds) if isinstance(kinds, list) else ()
+
     def referred(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Return each field that refers to something: field → (noun, ids or paths)."""
         found: dict[str, tuple[str, tuple[str, ...]]] = {}

@@ -1,11 +1,61 @@
 """The spec of an `ingest` run: an uploaded file becomes a dataset version."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple, Self
+
+from pydantic import model_validator
 
 from runspec.base import Spec, setting
 
 MAX_ROW_CHARACTERS = 4_000_000
 MAX_EXPANDED_BYTES = 200 * 2**30
+MAX_COLUMN_NAME = 200
+
+DatasetKind = Literal[
+    "text", "instructions", "conversations", "text-to-text", "labelled"
+]
+
+
+class Part(NamedTuple):
+    """Something a row consists of, to be found in one of the source's columns."""
+
+    name: str
+    is_required: bool
+    help: str
+
+
+PARTS: dict[str, tuple[Part, ...]] = {
+    "text": (Part("text", True, "What is learnt from."),),
+    "instructions": (
+        Part("prompt", True, "What is asked."),
+        Part("completion", True, "The answer to learn."),
+        Part("input", False, "Goes below what is asked, after a blank line."),
+        Part("system", False, "How the model shall behave."),
+    ),
+    "conversations": (
+        Part("messages", False, "A list of turns, or a tree of replies."),
+        Part("prompt", False, "Instead of messages: the turns before the last."),
+        Part("completion", False, "Instead of messages: the turns that answer."),
+        Part("system", False, "How the model shall behave."),
+        Part("tools", False, "Descriptions of the tools it may call."),
+    ),
+    "text-to-text": (
+        Part("prompt", True, "What is rewritten, translated or summed up."),
+        Part("completion", True, "What becomes of it."),
+    ),
+    "labelled": (
+        Part("text", True, "What is judged."),
+        Part("label", True, "The class it belongs to."),
+    ),
+}
+"""What a row of each kind is made of. Conversations need `messages`, or both others."""
+
+
+def is_complete(dataset_kind: str, parts: "set[str]") -> bool:
+    """Whether these parts make a row of a kind."""
+    if dataset_kind == "conversations":
+        return "messages" in parts or {"prompt", "completion"} <= parts
+    needed = {part.name for part in PARTS[dataset_kind] if part.is_required}
+    return needed <= parts
 
 
 class IngestSpec(Spec):
@@ -24,8 +74,16 @@ class IngestSpec(Spec):
         min_length=1,
         max_length=255,
     )
-    dataset_kind: Literal["text"] = setting(
+    dataset_kind: DatasetKind = setting(
         "text", label="Kind of rows", help="What one row of this dataset is."
+    )
+    columns: dict[str, str] = setting(
+        {},
+        help="Which column of the file holds which part of a row, like "
+        "prompt=question. What is not given is found by its name, or asked for; "
+        "a.b is b inside of a.",
+        max_length=10,
+        level="advanced",
     )
     file_format: Literal["auto", "txt", "jsonl", "json", "csv", "tsv", "parquet"] = (
         setting(
@@ -38,8 +96,16 @@ class IngestSpec(Spec):
     text_column: str = setting(
         "",
         label="Text column",
-        help="Column that holds the text; empty picks the only likely one, or asks.",
-        max_length=200,
+        help="Short for columns with text alone: the column that holds the text; empty "
+        "picks the only likely one, or asks.",
+        max_length=MAX_COLUMN_NAME,
+        level="advanced",
+    )
+    header: Literal["auto", "yes", "no"] = setting(
+        "auto",
+        label="First line of a csv or tsv",
+        help="Whether it names the columns; auto takes names nobody would give for a "
+        "row. Without names they are called column 1, column 2 and so on.",
         level="advanced",
     )
     text_rows: Literal["paragraph", "line", "file"] = setting(
@@ -93,3 +159,35 @@ class IngestSpec(Spec):
         le=100_000,
         level="advanced",
     )
+
+    @model_validator(mode="after")
+    def _knows_its_columns(self) -> Self:
+        known = [part.name for part in PARTS[self.dataset_kind]]
+        for part, column in self.columns.items():
+            if part not in known:
+                raise ValueError(
+                    f"columns: rows of {self.dataset_kind} have no part {part!r}; they "
+                    f"have {', '.join(known)}"
+                )
+            if not column or len(column) > MAX_COLUMN_NAME or "\0" in column:
+                raise ValueError(
+                    f"columns: the column of {part} needs a name of 1 to "
+                    f"{MAX_COLUMN_NAME} characters without NUL"
+                )
+        if {"messages", "prompt"} <= set(self.columns):
+            raise ValueError(
+                "columns: a conversation is in messages, or in prompt and completion; "
+                "name the one or the others"
+            )
+        if self.text_column and self.dataset_kind != "text":
+            raise ValueError(
+                f"text_column is for rows of text; these are {self.dataset_kind}: "
+                "use columns"
+            )
+        if self.text_column and self.columns:
+            raise ValueError("give columns or text_column, not both")
+        return self
+
+    def chosen_columns(self) -> dict[str, str]:
+        """Return the columns a person named, by the part each holds."""
+        return {"text": self.text_column} if self.text_column else self.columns

@@ -22,6 +22,7 @@ CHECKPOINTS = "checkpoints"
 OUTPUT = "output"
 DATASET_CARD = "dataset.json"
 TOKENIZER_REPORT = "report.json"
+MAX_LABELS = 1_000
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -84,6 +85,25 @@ class DatasetCard(BaseModel):
     source_sha256: str
     notes: list[str] = []
     """What a reader should know: decodings, stripped characters, duplicates."""
+    layout: str = ""
+    """How the source wrote its rows, in words."""
+    mapping: dict[str, str] = {}
+    """Which column of the source each part of a row came from."""
+    longest_row: int = 0
+    """In characters."""
+    column_lengths: dict[str, list[tuple[int, int]]] = {}
+    """For kinds of several columns, a histogram like `length_histogram` for each."""
+    turns: list[tuple[int, int]] = []
+    """(turns in a conversation, rows)."""
+    roles: dict[str, int] = {}
+    """Turns by who speaks."""
+    unanswered_rows: int = 0
+    """Conversations in which the assistant says nothing."""
+    labels: list[tuple[str, int]] = []
+    """(label, rows), the most frequent first; at most `MAX_LABELS`."""
+    num_labels: int = 0
+    shared_prompts: int = 0
+    """Different rows beyond the first one with the same prompt (or text to label)."""
 
 
 class TokenizerReport(BaseModel):

@@ -18,7 +18,9 @@ class TokenizerSpec(Spec):
     kind: Literal["tokenizer"] = "tokenizer"
     is_resumable: ClassVar[bool] = False
 
-    dataset: str = setting(help="Dataset to learn from.", reference="dataset")
+    dataset: str = setting(
+        help="Dataset to learn from.", reference="dataset", kinds=("text",)
+    )
     algorithm: Algorithm = setting(
         "bpe",
         label="Algorithm",

@@ -33,6 +33,25 @@ def spec_parser(
     return parser
 
 
+def required_fields(kind: str) -> set[str]:
+    """Return the fields of the spec of `kind` that have no default."""
+    fields = SPECS[kind].model_fields
+    return {name for name, field in fields.items() if field.is_required()}
+
+
+class _Pair(argparse.Action):
+    """Gathers `NAME=VALUE`, given as often as needed."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Any, values: Any, *_: Any
+    ) -> None:
+        name, sign, value = str(values).partition("=")
+        if not (name and sign):
+            parser.error(f"{self.option_strings[0]} {values!r}: write NAME=VALUE")
+        pairs = {**getattr(namespace, self.dest, {}), name: value}
+        setattr(namespace, self.dest, pairs)
+
+
 def _add_flag(group: Any, name: str, field: FieldInfo) -> None:
     options: dict[str, Any] = {
         "dest": name,
@@ -46,6 +65,8 @@ def _add_flag(group: Any, name: str, field: FieldInfo) -> None:
         options["action"] = argparse.BooleanOptionalAction
     elif typing.get_origin(kind) is tuple:
         options |= {"action": "append", "metavar": "TEXT"}
+    elif typing.get_origin(kind) is dict:
+        options |= {"action": _Pair, "metavar": "NAME=VALUE"}
     elif typing.get_origin(kind) is typing.Literal:
         options["choices"] = typing.get_args(kind)
     else:
@@ -74,7 +95,7 @@ def _help(field: FieldInfo) -> str:
     text = field.description or ""
     if unit:
         text += f" [{unit}]"
-    if not field.is_required() and field.default not in (None, "", ()):
+    if not field.is_required() and field.default not in (None, "", (), {}):
         text += f" (default: {field.default})"
     return text.replace("%", "%%")
 

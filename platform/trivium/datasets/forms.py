@@ -1,12 +1,16 @@
-"""The form that brings data in."""
+"""The forms that bring data in: a file, then how it is read."""
 
 from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.http import QueryDict
 from runspec import IngestSpec
+from runspec.ingest import MAX_COLUMN_NAME, PARTS, Part, is_complete
+from runspec.looking import Look
 
-SPEC_FIELDS = ("text_rows", "bad_rows", "validation_fraction", "text_column")
+from trivium.datasets.models import Dataset
+
 TEXT_ROWS = [
     ("paragraph", "Paragraphs, parted by blank lines"),
     ("line", "Lines"),
@@ -16,6 +20,14 @@ BAD_ROWS = [
     ("reject", "Stop, and list what is wrong"),
     ("skip", "Leave them out, and count them"),
 ]
+HEADER = [
+    ("auto", "Is what it looks like"),
+    ("yes", "Names the columns"),
+    ("no", "Is a row like others"),
+]
+PART_LABELS = {"input": "Input, below the prompt"}
+NOBODY = ""
+"""The choice of no column."""
 
 
 def _help(field: str) -> str:
@@ -27,7 +39,7 @@ def _default(field: str) -> Any:
 
 
 class ImportForm(forms.Form):
-    """A file sent or a place named, and how to read it."""
+    """A file sent or a place named."""
 
     file = forms.FileField(
         required=False,
@@ -43,36 +55,8 @@ class ImportForm(forms.Form):
         label="Or a path or URL the server can read",
         help_text="Below one of the places an admin has allowed.",
     )
-    name = forms.CharField(
-        required=False,
-        max_length=200,
-        help_text="Empty takes the file's name. The name of a dataset you have makes "
-        "a new version of it.",
-    )
-    text_rows = forms.ChoiceField(
-        label="Rows of a text file",
-        choices=TEXT_ROWS,
-        initial=_default("text_rows"),
-        help_text="For plain text; tables and JSON have rows already.",
-    )
-    bad_rows = forms.ChoiceField(
-        label="Bad rows", choices=BAD_ROWS, initial=_default("bad_rows")
-    )
-    validation_fraction = forms.FloatField(
-        label="Validation share",
-        min_value=0.0,
-        max_value=0.5,
-        initial=_default("validation_fraction"),
-        help_text=_help("validation_fraction"),
-        widget=forms.NumberInput(attrs={"step": "0.01"}),
-    )
-    text_column = forms.CharField(
-        label="Text column",
-        required=False,
-        max_length=200,
-        strip=False,
-        help_text=_help("text_column"),
-    )
+    name = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
+    """Goes on to the next form: whose version it will be."""
 
     def clean(self) -> dict[str, Any]:
         """Ask for one source, not none and not two."""
@@ -91,6 +75,151 @@ class ImportForm(forms.Form):
         file: UploadedFile[bytes] | None = self.cleaned_data["file"]
         return file
 
+
+class ReadingForm(forms.Form):
+    """What the rows of a file are, and where their parts stand in it."""
+
+    name = forms.CharField(
+        required=False,
+        max_length=200,
+        help_text="Empty takes the file's name. The name of a dataset you have makes "
+        "a new version of it.",
+    )
+    dataset_kind = forms.ChoiceField(label="Kind of rows", choices=Dataset.Kind.choices)
+    text_rows = forms.ChoiceField(
+        required=False,
+        label="Rows of a text file",
+        choices=TEXT_ROWS,
+        initial=_default("text_rows"),
+    )
+    header = forms.ChoiceField(
+        required=False,
+        label="The first line",
+        choices=HEADER,
+        initial=_default("header"),
+    )
+    bad_rows = forms.ChoiceField(
+        label="Bad rows", choices=BAD_ROWS, initial=_default("bad_rows")
+    )
+    validation_fraction = forms.FloatField(
+        label="Validation share",
+        min_value=0.0,
+        max_value=0.5,
+        initial=_default("validation_fraction"),
+        help_text=_help("validation_fraction"),
+        widget=forms.NumberInput(attrs={"step": "0.01"}),
+    )
+
+    def __init__(
+        self, *args: Any, kind: str, look: Look | None = None, **more: Any
+    ) -> None:
+        """Ask for the columns of `kind`, among those that a look has found."""
+        super().__init__(*args, **more)
+        self.kind = kind
+        kinds = self.fields["dataset_kind"]
+        assert isinstance(kinds, forms.ChoiceField)
+        if not kind:
+            kinds.choices = [("", "Choose…"), *Dataset.Kind.choices]
+        if look is not None:
+            for field in _ignored_fields(look.file_format):
+                del self.fields[field]
+            if look.file_format == "txt":
+                kinds.choices = [("text", Dataset.Kind.TEXT.label)]
+        for part in PARTS.get(kind, ()):
+            if look is None or look.columns:
+                self.fields[f"part_{part.name}"] = _part_field(part, look)
+
+    def parts(self) -> list[tuple[forms.BoundField, bool]]:
+        """Return the fields that choose columns, each with whether rows need it."""
+        return [
+            (self[f"part_{part.name}"], part.is_required or part.name == "messages")
+            for part in PARTS.get(self.kind, ())
+            if f"part_{part.name}" in self.fields
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for the columns no row can do without."""
+        cleaned = super().clean() or self.cleaned_data
+        columns = self.columns()
+        is_table = self.kind != Dataset.Kind.TEXT or self.data.get("is_table")
+        if self.kind and is_table and not is_complete(self.kind, set(columns)):
+            missing = [
+                part.name
+                for part in PARTS[self.kind]
+                if part.name not in columns
+                and (part.is_required or part.name == "messages")
+            ]
+            self.add_error(f"part_{missing[0]}", "Choose the column that holds it.")
+        return cleaned
+
+    def columns(self) -> dict[str, str]:
+        """Return the column chosen for each part."""
+        chosen = {
+            part.name: self.cleaned_data.get(f"part_{part.name}", "")
+            for part in PARTS.get(self.kind, ())
+        }
+        return {part: column for part, column in chosen.items() if column}
+
     def settings(self) -> dict[str, Any]:
         """Return the fields of the ingest spec a person chose."""
-        return {field: self.cleaned_data[field] for field in SPEC_FIELDS}
+        names = ("dataset_kind", "text_rows", "header", "bad_rows")
+        given = {name: self.cleaned_data.get(name) for name in names}
+        return {
+            **{name: value for name, value in given.items() if value},
+            "validation_fraction": self.cleaned_data["validation_fraction"],
+            "columns": self.columns(),
+        }
+
+
+def _ignored_fields(file_format: str) -> list[str]:
+    """Return the settings that mean nothing for a format."""
+    unused = [] if file_format == "txt" else ["text_rows"]
+    return unused if file_format in {"csv", "tsv"} else [*unused, "header"]
+
+
+def _part_field(part: Part, look: Look | None) -> forms.Field:
+    label = PART_LABELS.get(part.name, part.name.capitalize())
+    if look is None:
+        return forms.CharField(
+            label=label, required=False, max_length=MAX_COLUMN_NAME, strip=False
+        )
+    choices = [(NOBODY, "Choose…" if part.is_required else "None")]
+    choices += [(column.name, _shown(column.name)) for column in look.columns]
+    return forms.ChoiceField(
+        label=label, required=False, choices=choices, help_text=part.help
+    )
+
+
+def _shown(name: str) -> str:
+    """Return a column's name with nothing in it that cannot be seen."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in name[:60]
+    )
+
+
+def chosen_for_look(values: QueryDict) -> dict[str, Any]:
+    """Return what a person chose so far, for the next look.
+
+    Columns chosen for one kind of rows say nothing about another.
+    """
+    kind = values.get("dataset_kind", "")
+    if kind not in PARTS:
+        return _rest(values)
+    columns = {
+        part.name: column
+        for part in PARTS[kind]
+        if (column := values.get(f"part_{part.name}", ""))
+    }
+    if values.get("shown_kind") != kind:
+        columns = {}
+    return {**_rest(values), "dataset_kind": kind, "columns": columns}
+
+
+def _rest(values: QueryDict) -> dict[str, Any]:
+    known = {"text_rows": TEXT_ROWS, "header": HEADER}
+    return {
+        name: values[name]
+        for name, choices in known.items()
+        if values.get(name) in dict(choices)
+    }

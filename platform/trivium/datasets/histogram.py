@@ -58,3 +58,25 @@ def _short(number: int) -> str:
         if number >= size:
             return f"{number // size}{letter}"
     return str(number)
+
+
+class Share(NamedTuple):
+    """One line of a chart of shares."""
+
+    label: str
+    rows: int
+    share: float
+    """Of all rows, in percent."""
+    length: float
+    """Of its bar, in percent of the longest."""
+
+
+def shares(counts: list[tuple[str, int]]) -> list[Share]:
+    """Lay out (label, rows) pairs as bars beside each other."""
+    total = sum(rows for _, rows in counts)
+    highest = max((rows for _, rows in counts), default=0)
+    return [
+        Share(label, rows, 100 * rows / total, round(100 * rows / highest, 1))
+        for label, rows in counts
+        if rows
+    ]

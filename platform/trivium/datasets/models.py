@@ -12,6 +12,10 @@ class Dataset(models.Model):
 
     class Kind(models.TextChoices):
         TEXT = "text", "Text"
+        INSTRUCTIONS = "instructions", "Instructions"
+        CONVERSATIONS = "conversations", "Conversations"
+        TEXT_TO_TEXT = "text-to-text", "Text to text"
+        LABELLED = "labelled", "Labelled texts"
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="datasets")
     name = models.CharField(max_length=200)

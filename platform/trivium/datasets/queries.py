@@ -1,6 +1,16 @@
 """Reads of datasets, scoped to who asks."""
 
-from django.db.models import Count, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import (
+    CharField,
+    Count,
+    Exists,
+    OuterRef,
+    Prefetch,
+    QuerySet,
+    Subquery,
+)
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 
 from trivium.accounts.models import User
 from trivium.datasets.models import Dataset, DatasetVersion, Upload
@@ -26,6 +36,27 @@ def versions_visible_to(user: User) -> QuerySet[DatasetVersion]:
 def uploads_visible_to(user: User) -> QuerySet[Upload]:
     """Return the uploads of the projects `user` may see."""
     return Upload.objects.filter(project__in=projects_visible_to(user).order_by())
+
+
+def unused_uploads(project: Project) -> QuerySet[Upload]:
+    """Return what was sent to a project and no run reads, newest first."""
+    source = Cast(OuterRef("pk"), CharField())
+    runs = Run.objects.filter(project=project)
+    sources = runs.annotate(source=KeyTextTransform("source", "spec"))
+    return (
+        Upload.objects.filter(project=project)
+        .exclude(Exists(sources.filter(source=source)))
+        .order_by("-pk")
+    )
+
+
+def source_of(version: DatasetVersion) -> Upload | None:
+    """Return what the run of a version was to read, if it is still kept."""
+    source = str(version.run.spec.get("source", "")) if version.run else ""
+    if not source.isdecimal():
+        return None
+    project = version.dataset.project_id
+    return Upload.objects.filter(project=project, pk=int(source)).first()
 
 
 def datasets_with_newest(project: Project) -> QuerySet[Dataset]:

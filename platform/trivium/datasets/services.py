@@ -3,6 +3,7 @@
 import hashlib
 import os
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,19 +12,22 @@ from django.conf import settings
 from django.core.files.base import File
 from django.db import transaction
 from django.db.models import Max
+from django.utils import timezone
 from runspec import IngestSpec
 from runspec.layout import DATASET_CARD, DatasetCard
 
 from trivium import storage
 from trivium.accounts.models import User
 from trivium.datasets.models import Dataset, DatasetVersion, Upload
-from trivium.datasets.queries import what_uses
+from trivium.datasets.queries import unused_uploads, what_uses
 from trivium.naming import clean_name, name_from_file
 from trivium.projects.models import Project
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
 
 SAMPLE_NAME = "Tiny World"
+STALE_AFTER = timedelta(days=1)
+"""A file sent so long ago that nobody will come back to it."""
 
 
 class InUseError(ValueError):
@@ -82,23 +86,51 @@ def delete_upload(upload: Upload) -> None:
         storage.delete(upload.path)
 
 
+def forget_upload(upload: Upload) -> None:
+    """Delete what was sent, unless a run reads it.
+
+    Raises:
+        InUseError: a run does, or may do so again when it is tried again.
+    """
+    if not unused_uploads(upload.project).filter(pk=upload.pk).exists():
+        raise InUseError(f"a run reads {upload.file_name}")
+    delete_upload(upload)
+
+
+def forget_stale_uploads(*, project: Project) -> None:
+    """Delete what was sent to a project long ago and never brought in."""
+    long_ago = timezone.now() - STALE_AFTER
+    for upload in unused_uploads(project).filter(created__lt=long_ago):
+        delete_upload(upload)
+
+
 def name_source(*, project: Project, created_by: User, source: str) -> Upload:
     """Refer to a server-side path or URL below one of `TRIVIUM_IMPORT_ROOTS`.
 
     Raises:
         SubmitError: it lies outside of them, or is not there.
     """
-    allowed = _allowed_source(source)
+    allowed = allowed_source(source)
     return Upload.objects.create(
         project=project,
         created_by=created_by,
-        file_name=source.rstrip("/").rsplit("/", 1)[-1][:255],
+        file_name=name_of_source(source),
         path=allowed,
         is_external=True,
     )
 
 
-def _allowed_source(source: str) -> str:
+def name_of_source(source: str) -> str:
+    """Return what a path or URL calls its file."""
+    return source.rstrip("/").rsplit("/", 1)[-1][:255]
+
+
+def allowed_source(source: str) -> str:
+    """Return a path or URL as it may be read.
+
+    Raises:
+        SubmitError: it lies outside of the allowed places, or is not there.
+    """
     if not settings.IMPORT_ROOTS:
         raise SubmitError(
             "no server path may be read here; an admin allows some with "
@@ -141,8 +173,8 @@ def claim_version(run: Run, spec: IngestSpec, name: str) -> str:
     )
     if dataset.kind != spec.dataset_kind:
         raise SubmitError(
-            f"dataset {cleaned!r} holds {dataset.get_kind_display().lower()} rows, "
-            f"not {spec.dataset_kind}",
+            f"dataset {cleaned!r} holds {dataset.get_kind_display().lower()}, not "
+            f"{Dataset.Kind(spec.dataset_kind).label.lower()}; give it another name",
             field="name",
         )
     abandoned = dataset.versions.filter(path="", run__state__in=Run.TERMINAL).first()
@@ -218,10 +250,14 @@ def delete_version(version: DatasetVersion) -> None:
 __all__ = [
     "InUseError",
     "add_sample_corpus",
+    "allowed_source",
     "claim_version",
     "create_upload",
     "delete_upload",
     "delete_version",
+    "forget_stale_uploads",
+    "forget_upload",
+    "name_of_source",
     "name_source",
     "publish_version",
 ]

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from trivium.datasets import views
+from trivium.datasets import views, views_reading
 
 app_name = "datasets"
 urlpatterns = [
@@ -10,6 +10,14 @@ urlpatterns = [
     path("p/<slug:slug>/data/new/", views.create_dataset, name="new"),
     path("p/<slug:slug>/data/sample/", views.add_sample, name="sample"),
     path("p/<slug:slug>/data/<int:pk>/", views.dataset_detail, name="detail"),
+    path(
+        "p/<slug:slug>/data/uploads/<int:pk>/", views_reading.read_upload, name="upload"
+    ),
+    path(
+        "p/<slug:slug>/data/uploads/<int:pk>/forget/",
+        views_reading.forget_upload,
+        name="upload-forget",
+    ),
     path(
         "p/<slug:slug>/data/versions/<int:pk>/delete/",
         views.delete_version,

@@ -1,6 +1,7 @@
 """Pages of datasets: list, one dataset, and bringing data in."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
@@ -8,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import (
     require_http_methods,
@@ -15,8 +17,6 @@ from django.views.decorators.http import (
     require_safe,
 )
 from django.views.decorators.vary import vary_on_headers
-from pydantic import ValidationError
-from runspec import IngestSpec
 from runspec.layout import DatasetCard
 
 from trivium.datasets import bad_rows, histogram, preview, queries, services
@@ -27,11 +27,13 @@ from trivium.pages.lineage import dataset_levels
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs.errors import SubmitError
-from trivium.runs.kinds import start_run
 from trivium.runs.models import Run
 
 ROWS_PER_PAGE = 20
 MAX_LISTED = 500
+MAX_LABELS_SHOWN = 50
+MAX_UNUSED = 5
+"""Files sent and not brought in that are offered again."""
 MAX_ENVELOPE_BYTES = 1_000_000
 """What a form may hold beside its file."""
 
@@ -40,18 +42,23 @@ MAX_ENVELOPE_BYTES = 1_000_000
 @require_safe
 @vary_on_headers("HX-Request")
 def list_datasets(request: SignedInRequest, slug: str) -> HttpResponse:
-    """List a project's datasets; `?q=` narrows by name."""
+    """List a project's datasets; `?q=` narrows by name, `?kind=` by kind of rows."""
     project = get_project(request.user, slug)
     search = request.GET.get("q", "").replace("\0", "").strip()[:200]
+    kind = request.GET.get("kind", "")
     datasets = queries.datasets_with_newest(project)
     if search:
         datasets = datasets.filter(name__icontains=search)
+    if kind in Dataset.Kind.values:
+        datasets = datasets.filter(kind=kind)
     shown = list(datasets[:MAX_LISTED])
     preparing = Run.objects.filter(dataset_version__dataset__in=shown)
     context = {
         "project": project,
         "datasets": shown,
         "search": search,
+        "kind": kind if kind in Dataset.Kind.values else "",
+        "kinds": Dataset.Kind.choices,
         "is_moving": preparing.exclude(state__in=Run.TERMINAL).exists(),
         "can_edit": has_role(request.user, project, Role.ENGINEER),
     }
@@ -88,11 +95,25 @@ def dataset_detail(request: SignedInRequest, slug: str, pk: int) -> HttpResponse
     context |= {
         "versions": versions,
         "bad_rows": bad_rows.read_bad_rows(version),
-        "bars": histogram.bars(card.length_histogram) if version.is_ready else [],
+        **(_statistics(card) if version.is_ready else {}),
         "levels": dataset_levels(version),
         "users": queries.what_uses(version),
+        "source": queries.source_of(version),
     }
     return render(request, "datasets/detail.html", context)
+
+
+def _statistics(card: DatasetCard) -> dict[str, Any]:
+    """Return what the charts of a page show."""
+    return {
+        "bars": histogram.bars(card.length_histogram),
+        "column_bars": [
+            (name, histogram.bars(bins)) for name, bins in card.column_lengths.items()
+        ],
+        "turns": histogram.shares([(str(turns), rows) for turns, rows in card.turns]),
+        "labels": histogram.shares(card.labels[:MAX_LABELS_SHOWN]),
+        "num_other_labels": max(0, card.num_labels - MAX_LABELS_SHOWN),
+    }
 
 
 def _show_progress(request: SignedInRequest, context: dict[str, Any]) -> HttpResponse:
@@ -172,36 +193,15 @@ def _create_dataset(request: SignedInRequest, project: Project) -> HttpResponse:
     form = ImportForm(request.POST, request.FILES)
     if not form.is_valid():
         return _import_page(request, project, form, status=422)
+    services.forget_stale_uploads(project=project)
     try:
-        run = _start_ingest(request, project, form)
+        upload = _take_source(request, project, form)
     except SubmitError as error:
         add_form_error(form, error)
-    except ValidationError as error:
-        for problem in error.errors():
-            field = str(problem["loc"][0]) if problem["loc"] else ""
-            text = str(problem["msg"]).removeprefix("Value error, ")
-            add_form_error(form, SubmitError(text, field=field))
-    else:
-        return redirect("runs:detail", project.slug, run.pk)
-    return _import_page(request, project, form, status=422)
-
-
-def _start_ingest(request: SignedInRequest, project: Project, form: ImportForm) -> Run:
-    """Keep what was sent and queue its ingest; a refused one leaves nothing behind."""
-    upload = _take_source(request, project, form)
-    try:
-        spec = IngestSpec(
-            source=str(upload.pk), file_name=upload.file_name, **form.settings()
-        )
-        return start_run(
-            project=project,
-            created_by=request.user,
-            spec=spec,
-            name=form.cleaned_data["name"],
-        )
-    except BaseException:
-        services.delete_upload(upload)
-        raise
+        return _import_page(request, project, form, status=422)
+    address = reverse("datasets:upload", args=[project.slug, upload.pk])
+    name = form.cleaned_data["name"]
+    return redirect(f"{address}?{urlencode({'name': name})}" if name else address)
 
 
 def _take_source(
@@ -235,6 +235,7 @@ def _import_page(
         "sentence": sentence,
         "max_bytes": settings.MAX_UPLOAD_BYTES,
         "import_roots": settings.IMPORT_ROOTS,
+        "unused": queries.unused_uploads(project)[:MAX_UNUSED],
     }
     return render(request, "datasets/new.html", context, status=status)
 

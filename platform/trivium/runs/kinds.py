@@ -190,10 +190,30 @@ Input = DatasetVersion | Tokenizer | LanguageModel | Upload
 
 def _inputs(project: Project, spec: Spec) -> dict[str, list[Input]]:
     """Return the objects each field of a spec refers to, all of them of `project`."""
-    return {
+    found = {
         field: [_input(project, field, noun, one) for one in ids]
         for field, (noun, ids) in spec.referred().items()
     }
+    for field, items in found.items():
+        _refuse_other_kinds(field, items, spec.kinds_of(field))
+    return found
+
+
+def _refuse_other_kinds(
+    field: str, items: "list[Input]", kinds: tuple[str, ...]
+) -> None:
+    """Refuse datasets whose rows a run of this kind cannot read."""
+    for item in items:
+        if (
+            isinstance(item, DatasetVersion)
+            and kinds
+            and item.dataset.kind not in kinds
+        ):
+            raise SubmitError(
+                f"{field}: {item} holds {item.dataset.get_kind_display().lower()}; "
+                f"this run reads {' or '.join(kinds)}",
+                field=field,
+            )
 
 
 def _input(project: Project, field: str, noun: str, raw: str) -> Input:

@@ -52,17 +52,21 @@ class Ingested:
     card: DatasetCard | None = None
     error: str = ""
 
-    def texts(self, split: str = "train") -> list[str]:
-        assert self.card is not None
+    def rows(self, split: str = "train") -> list[dict[str, Any]]:
+        assert self.card is not None, self.error
         if split not in self.card.splits:
             return []
         return [
-            text
+            row
             for shard in self.card.splits[split].shards
-            for text in pq.read_table(self.folder / "output" / shard)[
-                "text"
-            ].to_pylist()
+            for row in pq.read_table(self.folder / "output" / shard).to_pylist()
         ]
+
+    def all_rows(self) -> list[dict[str, Any]]:
+        return self.rows("train") + self.rows("validation")
+
+    def texts(self, split: str = "train") -> list[str]:
+        return [row["text"] for row in self.rows(split)]
 
     def all_texts(self) -> list[str]:
         return self.texts("train") + self.texts("validation")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 MAX_LISTED = 100
 MAX_SHOWN = 10
@@ -10,6 +11,14 @@ MAX_NAME = 60
 
 class BadRowError(ValueError):
     """One row cannot be taken; the text says why."""
+
+
+class HeldBackError(BadRowError):
+    """One row is good only where no row of the dataset is better; `values` is it."""
+
+    def __init__(self, reason: str, values: tuple[Any, ...]) -> None:
+        super().__init__(reason)
+        self.values = values
 
 
 def shown(name: object) -> str:
@@ -27,6 +36,12 @@ def listed(names: list[str], most: int = 20) -> str:
     return ", ".join(shown(name) for name in names[:most]) + more
 
 
+def _place(row: dict[str, str]) -> tuple[str, int]:
+    """Split `a.jsonl line 7`, to sort by it."""
+    where, _, number = row["place"].rpartition(" ")
+    return where, int(number)
+
+
 class BadRows:
     """Counts every bad row and keeps the first ones, each with place and reason."""
 
@@ -39,6 +54,12 @@ class BadRows:
         self.count += 1
         if len(self.first) < MAX_LISTED:
             self.first.append({"place": place, "reason": reason})
+
+    def add_all(self, others: "BadRows") -> None:
+        """Note what was found elsewhere, each in its place."""
+        self.count += others.count
+        both = sorted(self.first + others.first, key=_place)
+        self.first = both[:MAX_LISTED]
 
     def summary(self) -> str:
         """Return the first few as one line of text."""

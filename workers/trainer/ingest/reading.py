@@ -1,17 +1,17 @@
 """From one data file to batches of checked rows."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from runspec import IngestSpec
 
 from trainer.errors import BadInputError
 from trainer.ingest.encoding import Utf8
-from trainer.ingest.errors import BadRowError, BadRows
+from trainer.ingest.errors import BadRowError, BadRows, HeldBackError
 from trainer.ingest.files import DataFile, spool
 from trainer.ingest.formats.jsonl import (
     ArrayReader,
@@ -24,10 +24,63 @@ from trainer.ingest.formats.table import read_csv, read_tsv
 from trainer.ingest.formats.txt import TextReader
 from trainer.ingest.kinds import KINDS, Kind
 from trainer.ingest.kinds.base import Mapping, Sample
+from trainer.ingest.kinds.choosing import layout_of
 from trainer.ingest.limits import Budget
 from trainer.ingest.rows import Batch, Notes
+from trainer.ingest.store import Staging
 
 PARQUET_SAMPLE = 256
+
+
+class Rows(NamedTuple):
+    """Good rows in canonical columns."""
+
+    batch: pa.RecordBatch
+    identities: list[bytes]
+    """For each row the bytes that identify it."""
+    prompts: list[bytes]
+    """For each the bytes that identify what it asks, where its kind asks."""
+
+
+def made_of(kind: Kind, columns: list[list[Any]]) -> Rows:
+    """Return checked values as rows."""
+    arrays = [
+        pa.array(values, column.type)
+        for values, column in zip(columns, kind.schema, strict=True)
+    ]
+    batch = pa.RecordBatch.from_arrays(arrays, schema=kind.schema)
+    if len(columns) == 1:
+        return Rows(batch, [text.encode() for text in columns[0]], [])
+    rows = list(zip(*columns, strict=True))
+    ask = kind.prompt_of
+    prompts = [repr(ask(row)).encode() for row in rows] if ask else []
+    return Rows(batch, [repr(row).encode() for row in rows], prompts)
+
+
+class HeldBack:
+    """Rows that are good only where there are no better ones: on disk, in order."""
+
+    def __init__(self, path: Path, kind: Kind) -> None:
+        self._kind = kind
+        self._staging = Staging(path, kind.schema)
+        self.bad = BadRows()
+
+    def add(self, held: list[tuple[str, HeldBackError]]) -> None:
+        """Keep some rows aside, each with its place."""
+        for place, error in held:
+            self.bad.add(place, str(error))
+        values = [error.values for _, error in held]
+        columns = [list(column) for column in zip(*values, strict=True)]
+        self._staging.add(made_of(self._kind, columns).batch)
+
+    def rows(self) -> Iterator[Rows]:
+        """Return all of them."""
+        for batch in self._staging.batches():
+            yield made_of(self._kind, [part.to_pylist() for part in batch.columns])
+
+    def close(self) -> None:
+        """Forget them."""
+        self._staging.close()
 
 
 @dataclass
@@ -39,9 +92,13 @@ class Reading:
     budget: Budget
     notes: Notes
     bad: BadRows
+    held: HeldBack
     num_cut: int = 0
     is_text_file: bool = False
     """Whether rows come from plain text rather than a table."""
+    mapping: Mapping = field(default_factory=dict)
+    """As it was chosen for the first file."""
+    layout: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -52,10 +109,6 @@ class Reading:
     def max_element_bytes(self) -> int:
         """The longest line or element worth parsing: all of it escaped, and more."""
         return 12 * self.spec.max_row_characters + 2**20
-
-
-Rows = tuple[pa.RecordBatch, list[bytes]]
-"""Good rows in canonical columns, and for each the bytes that identify it."""
 
 
 def read_rows(file: DataFile, reading: Reading) -> Iterator[Rows]:
@@ -75,12 +128,38 @@ def read_rows(file: DataFile, reading: Reading) -> Iterator[Rows]:
     yield from _table_rows(file, _table_batches(file, source, reading), reading)
 
 
+def first_batches(
+    file: DataFile, reading: Reading, *, num_rows: int, num_bytes: int
+) -> Iterator[Batch]:
+    """Return the first rows of a table: `num_rows`, or as many as `num_bytes` hold.
+
+    The first batch with a row in it is the one by which columns are chosen.
+
+    Raises:
+        BadInputError: the file as a whole cannot be read.
+    """
+    if file.file_format == "parquet":
+        path = file.path or spool(file.chunks, reading.folder)
+        reader = ParquetReader(path, file.name, reading.budget)
+        batches = reader.batches(reader.schema.names)
+    else:
+        source = Utf8(file.chunks, file.name)
+        reading.notes.add(source.note)
+        batches = _table_batches(file, source, reading)
+    seen = 0
+    for batch in batches:
+        yield batch
+        seen += len(batch.values)
+        if seen >= num_rows or reading.budget.spent >= num_bytes:
+            return
+
+
 def _table_batches(file: DataFile, source: Utf8, reading: Reading) -> Iterator[Batch]:
     name, most = file.name, reading.max_element_bytes
-    if file.file_format == "csv":
-        return read_csv(source, name, reading.notes, max_bytes=most)
-    if file.file_format == "tsv":
-        return read_tsv(source, name, max_bytes=most)
+    if file.file_format in {"csv", "tsv"}:
+        read = read_csv if file.file_format == "csv" else read_tsv
+        header = reading.spec.header
+        return read(source, name, reading.notes, max_bytes=most, header=header)
     if file.file_format == "json" and not source.head.lstrip().startswith(b"["):
         if not starts_json_lines(source):
             raise BadInputError(
@@ -112,7 +191,7 @@ def _text_rows(file: DataFile, source: Utf8, reading: Reading) -> Iterator[Rows]
         reading.num_cut += batch.num_cut
         column = pa.array(batch.rows, pa.binary()).cast(pa.string())
         columns = pa.RecordBatch.from_arrays([column], schema=reading.kind.schema)
-        yield columns, batch.rows
+        yield Rows(columns, batch.rows, [])
 
 
 def _parquet_rows(file: DataFile, reading: Reading) -> Iterator[Rows]:
@@ -123,11 +202,16 @@ def _parquet_rows(file: DataFile, reading: Reading) -> Iterator[Rows]:
         sample = Sample(file.name, "row", first.places, first.values)
         if not first.values:
             return
-        mapping = reading.kind.choose(sample, reading.spec)
+        mapping = _choose(sample, reading, [])
         if file.path is not None:
             size = path.stat().st_size
             reading.budget.position = lambda: size * reader.done // reader.num_rows
-        wanted = [name for name in reader.schema.names if name in mapping.values()]
+        starts = {name.split(".")[0] for name in mapping.values()}
+        wanted = [
+            name
+            for name in reader.schema.names
+            if name in mapping.values() or name in starts
+        ]
         for batch in reader.batches(wanted):
             yield from _checked(file, batch, mapping, reading)
     finally:
@@ -149,13 +233,15 @@ def _table_rows(
         if mapping is not None:
             yield from _all_checked(file, waiting, mapping, reading)
             waiting = []
-    yield from _all_checked(file, waiting, mapping or {"text": "text"}, reading)
+    names = {name: name for name in reading.kind.schema.names}
+    yield from _all_checked(file, waiting, mapping or names, reading)
 
 
 def _choose(sample: Sample, reading: Reading, waiting: list[Batch]) -> Mapping:
     """Choose columns; where that fails, name also the lines that are no rows."""
+    kind, spec = reading.kind, reading.spec
     try:
-        return reading.kind.choose(sample, reading.spec)
+        mapping = kind.choose(sample, spec)
     except BadInputError as error:
         broken = BadRows()
         for place, reason in chain.from_iterable(batch.bad for batch in waiting):
@@ -165,6 +251,10 @@ def _choose(sample: Sample, reading: Reading, waiting: list[Batch]) -> Mapping:
         raise BadInputError(
             f"{error} Also bad: {broken.summary()}", advice=error.advice
         ) from error
+    if not reading.mapping:
+        reading.mapping = mapping
+        reading.layout = layout_of(spec.dataset_kind, mapping, sample.rows)
+    return mapping
 
 
 def _all_checked(
@@ -188,15 +278,7 @@ def _checked(
         columns = _checked_singly(file, batch, mapping, reading)
     if not columns:
         return
-    arrays = [
-        pa.array(values, field.type)
-        for values, field in zip(columns, kind.schema, strict=True)
-    ]
-    rows = pa.RecordBatch.from_arrays(arrays, schema=kind.schema)
-    if len(columns) == 1:
-        yield rows, [text.encode() for text in columns[0]]
-    else:
-        yield rows, [repr(row).encode() for row in zip(*columns, strict=True)]
+    yield made_of(kind, columns)
 
 
 def _checked_singly(
@@ -206,13 +288,18 @@ def _checked_singly(
     most, notes = reading.spec.max_row_characters, reading.notes
     good: list[tuple[Any, ...]] = []
     bad = list(batch.bad)
+    held: list[tuple[str, HeldBackError]] = []
+    prefix = "" if file.name == reading.spec.file_name else f"{file.name} "
     check = reading.kind.check
     for place, value in zip(batch.places, batch.values, strict=True):
         try:
             good.append(check(value, mapping, most, notes))
+        except HeldBackError as error:
+            held.append((f"{prefix}{batch.unit} {place}", error))
         except BadRowError as error:
             bad.append((place, str(error)))
-    prefix = "" if file.name == reading.spec.file_name else f"{file.name} "
+    if held:
+        reading.held.add(held)
     for place, reason in sorted(bad):
         reading.bad.add(f"{prefix}{batch.unit} {place}", reason)
     return [list(values) for values in zip(*good, strict=True)]

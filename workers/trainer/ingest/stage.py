@@ -9,6 +9,7 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,10 +19,12 @@ from runspec.layout import DATASET_CARD, OUTPUT, DatasetCard, Split
 from trainer.context import Context
 from trainer.errors import BadInputError, Stopped
 from trainer.ingest.errors import BadRows
+from trainer.ingest.facts import Facts
 from trainer.ingest.files import open_files
 from trainer.ingest.keys import RowKeys
+from trainer.ingest.kinds import KINDS
 from trainer.ingest.limits import Budget
-from trainer.ingest.reading import Reading, read_rows
+from trainer.ingest.reading import HeldBack, Reading, Rows, read_rows
 from trainer.ingest.rows import Notes
 from trainer.ingest.source import file_sha256, local_source
 from trainer.ingest.splitting import (
@@ -60,15 +63,19 @@ def _ingest(spec: IngestSpec, context: Context, work: Path) -> None:
         ),
         notes=Notes(),
         bad=BadRows(),
+        held=HeldBack(work / "held.arrow", KINDS[spec.dataset_kind]),
     )
-    keys = RowKeys(work / "keys")
+    keys, prompts = RowKeys(work / "keys"), RowKeys(work / "prompts")
     staging = Staging(work / "rows.arrow", reading.kind.schema)
-    with closing(keys), closing(staging):
+    with closing(keys), closing(prompts), closing(staging), closing(reading.held):
         progress = _Progress(context)
         output = context.folder / OUTPUT
         output.mkdir(exist_ok=True)
-        _read(path, reading, keys, staging, progress)
+        staged = _Staged(staging, keys, prompts)
+        _read(path, reading, staged, progress)
+        _decide_held(reading, staged)
         _refuse_bad_rows(reading, output, keys.count)
+        facts = Facts()
         writers = (
             SplitWriter(output, "train", reading.kind.schema),
             SplitWriter(output, "validation", reading.kind.schema),
@@ -76,9 +83,10 @@ def _ingest(spec: IngestSpec, context: Context, work: Path) -> None:
         done = 0
         for rows, validates in _pieces(spec, reading, keys, staging):
             writers[validates].add(rows)
+            facts.add(rows)
             done += len(rows)
             progress.report("writing", done, staging.rows, "rows")
-        card = _card(path, reading, keys, writers)
+        card = _card(path, reading, staged, writers, facts)
         (output / DATASET_CARD).write_text(card.model_dump_json(indent=1))
         progress.report("writing", staging.rows, staging.rows, "rows", is_last=True)
     for note in card.notes:
@@ -114,9 +122,31 @@ class _Progress:
             )
 
 
-def _read(
-    path: Path, reading: Reading, keys: RowKeys, staging: Staging, progress: _Progress
-) -> None:
+@dataclass
+class _Staged:
+    """Good rows on disk, and who is equal to whom."""
+
+    rows: Staging
+    keys: RowKeys
+    prompts: RowKeys
+    is_unanswered: bool = False
+    """Whether no conversation has a turn of the assistant."""
+
+    def add(self, rows: Rows) -> None:
+        """Keep some."""
+        self.rows.add(rows.batch)
+        self.keys.add(rows.identities)
+        if rows.prompts:
+            self.prompts.add(rows.prompts)
+
+    def shared_prompts(self) -> int:
+        """Count different rows beyond the first with the same prompt."""
+        return (
+            self.keys.distinct() - self.prompts.distinct() if self.prompts.count else 0
+        )
+
+
+def _read(path: Path, reading: Reading, staged: _Staged, progress: _Progress) -> None:
     """Stage every good row; after the first bad one only go on counting them."""
     spec = reading.spec
     size = path.stat().st_size
@@ -125,12 +155,28 @@ def _read(
         path, spec.file_name, spec.file_format, reading.budget, reading.notes
     )
     for file in files:
-        for rows, identities in read_rows(file, reading):
+        for rows in read_rows(file, reading):
             progress.report("reading", reading.budget.position(), size, "bytes")
             if is_strict and reading.bad.count:
                 continue
-            staging.add(rows)
-            keys.add(identities)
+            staged.add(rows)
+
+
+def _decide_held(reading: Reading, staged: _Staged) -> None:
+    """Take the rows held back if there is nothing better, else call them bad."""
+    held = reading.held
+    if not held.bad.count:
+        return
+    if staged.keys.count or reading.bad.count:
+        reading.bad.add_all(held.bad)
+        return
+    staged.is_unanswered = True
+    for rows in held.rows():
+        staged.add(rows)
+    reading.notes.add(
+        "no conversation has an assistant turn: nothing can be learnt from what the "
+        "assistant says"
+    )
 
 
 def _refuse_bad_rows(reading: Reading, output: Path, good: int) -> None:
@@ -169,9 +215,11 @@ def _pieces(
 def _card(
     path: Path,
     reading: Reading,
-    keys: RowKeys,
+    staged: _Staged,
     writers: tuple[SplitWriter, SplitWriter],
+    facts: Facts,
 ) -> DatasetCard:
+    keys = staged.keys
     train, train_sha256 = writers[0].finish()
     validation, validation_sha256 = writers[1].finish()
     splits: dict[str, Split] = {"train": train}
@@ -181,8 +229,8 @@ def _card(
     _add_notes(reading, rows=keys.count, distinct=distinct, splits=splits)
     columns = reading.kind.schema.names
     content = [reading.spec.dataset_kind, *columns, train_sha256, validation_sha256]
-    histogram = writers[0].counts
-    histogram.lengths += writers[1].counts.lengths
+    counts = [writer.counts for writer in writers]
+    counts[0].lengths.counts += counts[1].lengths.counts
     return DatasetCard(
         kind=reading.spec.dataset_kind,
         columns=columns,
@@ -192,12 +240,18 @@ def _card(
         distinct_rows=distinct + train.rows + validation.rows - keys.count,
         duplicate_rows=keys.count - distinct,
         skipped_rows=reading.bad.count,
-        length_histogram=histogram.histogram(),
+        length_histogram=counts[0].lengths.bins(),
+        longest_row=max(one.longest for one in counts),
         splits=splits,
         content_sha256=hashlib.sha256("\n".join(content).encode()).hexdigest(),
         source_name=reading.spec.file_name,
         source_sha256=file_sha256(path),
         notes=reading.notes.texts,
+        layout=reading.layout,
+        mapping=reading.mapping,
+        unanswered_rows=keys.count if staged.is_unanswered else 0,
+        shared_prompts=staged.shared_prompts(),
+        **facts.as_card(),
     )
 
 
@@ -206,16 +260,16 @@ def _add_notes(
 ) -> None:
     notes, spec = reading.notes, reading.spec
     if distinct < rows:
-        notes.add(
-            f"{rows:,} rows, {distinct:,} distinct: {rows - distinct:,} are exact "
-            "copies of others"
-        )
+        copies = rows - distinct
+        are = "is an exact copy of another" if copies == 1 else "are exact copies"
+        notes.add(f"{rows:,} rows, {distinct:,} distinct: {copies:,} {are}")
     if reading.num_cut:
         notes.add(
             f"{reading.num_cut:,} rows longer than {spec.max_row_characters:,} "
             "characters were cut into several"
         )
     if reading.bad.count:
-        notes.add(f"{reading.bad.count:,} bad rows were skipped")
+        were = "row was" if reading.bad.count == 1 else "rows were"
+        notes.add(f"{reading.bad.count:,} bad {were} skipped")
     if spec.validation_fraction and "validation" not in splits:
         notes.add("there is no validation split: too few different rows")

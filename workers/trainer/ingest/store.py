@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,7 @@ class Staging:
         """Keep some rows."""
         self._writer.write_batch(batch)
         self.rows += len(batch)
-        for column in batch.columns:
-            self.characters += int(_lengths(column).sum())
+        self.characters += int(row_lengths(batch).sum())
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Close for writing; return all rows again."""
@@ -51,6 +51,26 @@ class Staging:
         self._path.unlink(missing_ok=True)
 
 
+class Lengths:
+    """A histogram of lengths by powers of two."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(64, np.int64)
+
+    def add(self, lengths: NDArray[np.int64]) -> None:
+        """Count values with these numbers of characters."""
+        powers = np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
+        self.counts += np.bincount(powers, minlength=64)
+
+    def bins(self) -> list[tuple[int, int]]:
+        """Return (upper bound in characters, rows), from the first to the last bin."""
+        filled = np.flatnonzero(self.counts)
+        if not len(filled):
+            return []
+        span = range(int(filled[0]), int(filled[-1]) + 1)
+        return [(2**power, int(self.counts[power])) for power in span]
+
+
 class Counts:
     """Totals over rows of both splits."""
 
@@ -58,23 +78,16 @@ class Counts:
         self.rows = 0
         self.bytes = 0
         self.characters = 0
-        self.lengths = np.zeros(64, np.int64)
-
-    def histogram(self) -> list[tuple[int, int]]:
-        """Return (upper bound in characters, rows), from the first to the last bin."""
-        filled = np.flatnonzero(self.lengths)
-        if not len(filled):
-            return []
-        span = range(int(filled[0]), int(filled[-1]) + 1)
-        return [(2**power, int(self.lengths[power])) for power in span]
+        self.longest = 0
+        self.lengths = Lengths()
 
     def add(self, lengths: NDArray[np.int64], size: int) -> None:
         """Count rows with these numbers of characters."""
         self.rows += len(lengths)
         self.bytes += size
         self.characters += int(lengths.sum())
-        powers = np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
-        self.lengths += np.bincount(powers, minlength=64)
+        self.longest = max(self.longest, int(lengths.max(initial=0)))
+        self.lengths.add(lengths)
 
 
 class SplitWriter:
@@ -89,7 +102,8 @@ class SplitWriter:
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = 0
         self._waiting_bytes = 0
-        self._digests: list[Any] = [hashlib.sha256() for _ in range(2 * len(schema))]
+        num_leaves = sum(_num_leaves(field.type) for field in schema)
+        self._digests: list[Any] = [hashlib.sha256() for _ in range(2 * num_leaves)]
         self.counts = Counts()
         self.shards: list[str] = []
 
@@ -99,16 +113,14 @@ class SplitWriter:
             self._add(batch.slice(at, GROUP_ROWS))
 
     def _add(self, batch: pa.RecordBatch) -> None:
-        lengths = np.zeros(len(batch), np.int64)
         size = 0
-        for index, column in enumerate(batch.columns):
-            lengths += _lengths(column)
-            sizes = np.diff(_offsets(column))
-            size += int(sizes.sum())
+        leaves = chain.from_iterable(map(_leaves, batch.columns))
+        for index, (sizes, content) in enumerate(leaves):
+            size += content.nbytes
             # Lengths and content apart: the hash does not depend on batches.
             self._digests[2 * index].update(sizes.astype("<i8").tobytes())
-            self._digests[2 * index + 1].update(_content(column))
-        self.counts.add(lengths, size)
+            self._digests[2 * index + 1].update(content)
+        self.counts.add(row_lengths(batch), size)
         self._waiting.append(batch)
         self._waiting_rows += len(batch)
         self._waiting_bytes += size
@@ -157,10 +169,61 @@ class SplitWriter:
         return split, whole.hexdigest()
 
 
-def _lengths(column: "pa.Array[Any]") -> NDArray[np.int64]:
-    """Return the number of characters in each text of a string column."""
-    counts: pa.Array[Any] = pc.call_function("utf8_length", [column])
-    return counts.to_numpy(zero_copy_only=False).astype(np.int64)
+def row_lengths(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """Return the number of characters in all texts of each row."""
+    lengths = np.zeros(len(batch), np.int64)
+    for column in batch.columns:
+        lengths += text_lengths(column)
+    return lengths
+
+
+def text_lengths(column: "pa.Array[Any]") -> NDArray[np.int64]:
+    """Return the number of characters in each value of a column; of turns, what is
+    said and called."""
+    if not pa.types.is_list(column.type):
+        counts = pc.call_function("utf8_length", [column])
+        filled: pa.Array[Any] = pc.call_function("coalesce", [counts, pa.scalar(0)])
+        return filled.to_numpy(zero_copy_only=False).astype(np.int64)
+    turns = items(column)
+    inside = np.zeros(len(turns) + 1, np.int64)
+    for name in ("content", "tool_calls"):
+        inside[1:] += text_lengths(turns.field(name))
+    ends = np.cumsum(np.append(0, list_lengths(column)))
+    total = np.cumsum(inside)
+    lengths: NDArray[np.int64] = total[ends[1:]] - total[ends[:-1]]
+    return lengths
+
+
+def items(column: "pa.Array[Any]") -> Any:
+    """Return what is in all lists of a column, one after another."""
+    return pc.call_function("list_flatten", [column])
+
+
+def list_lengths(column: "pa.Array[Any]") -> NDArray[np.int64]:
+    """Return the number of items in each list of a column."""
+    counts = pc.call_function("list_value_length", [column])
+    filled: pa.Array[Any] = pc.call_function("coalesce", [counts, pa.scalar(0)])
+    return filled.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _leaves(column: "pa.Array[Any]") -> Iterator[tuple[NDArray[np.int64], memoryview]]:
+    """Return sizes and bytes of all texts in a column, whatever they are nested in.
+
+    A text that is not there has the size -1; lists give their lengths, and no bytes.
+    """
+    if pa.types.is_list(column.type):
+        yield list_lengths(column), memoryview(b"")
+        for field in items(column).flatten():
+            yield from _leaves(field)
+        return
+    sizes = np.diff(_offsets(column)).astype(np.int64)
+    if column.null_count:
+        sizes[column.is_null().to_numpy(zero_copy_only=False)] = -1
+    yield sizes, _content(column)
+
+
+def _num_leaves(kind: pa.DataType) -> int:
+    return 1 + kind.value_type.num_fields if pa.types.is_list(kind) else 1
 
 
 def _offsets(column: "pa.Array[Any]") -> NDArray[np.int32]:

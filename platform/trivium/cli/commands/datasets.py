@@ -1,5 +1,6 @@
 """`trivium datasets …`."""
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import IO, Any, Self
 from trivium.cli import show
 from trivium.cli.commands.context import Context, Nouns, add_most, add_noun, add_verb
 from trivium.cli.commands.starting import add_start_flags, finish_start, parse_rest
-from trivium.cli.errors import CliError
+from trivium.cli.errors import CliError, Exit
 from trivium.cli.wire import Json
 
-OWN_FIELDS = ("source", "file_name")
+OWN_FIELDS = ("source", "file_name", "dataset_kind", "columns")
+"""Settings that are said in other ways than by a flag of their own name."""
+KINDS = "text, instructions, conversations, text-to-text or labelled"
 
 
 def add(nouns: Nouns) -> None:
@@ -29,16 +32,55 @@ def add(nouns: Nouns) -> None:
 
     upload = add_verb(verbs, "upload", "send a file and ingest it", upload_file)
     upload.add_argument("file", type=Path, metavar="FILE")
+    add_kind_flags(upload)
     add_start_flags(upload)
+    look = add_verb(
+        verbs,
+        "look",
+        "show what a file would be taken for; keeps nothing",
+        look_at_file,
+    )
+    look.add_argument("file", type=Path, metavar="FILE")
+    add_kind_flags(look)
     importing = add_verb(
         verbs, "import", "ingest a path or URL the server may read", import_path
     )
     importing.add_argument("path", metavar="PATH")
+    add_kind_flags(importing)
     add_start_flags(importing)
 
     delete = add_verb(verbs, "delete", "delete a version nothing needs", delete_version)
     delete.add_argument("id", type=int, metavar="ID")
     delete.add_argument("version", type=int, metavar="VERSION")
+
+
+def add_kind_flags(parser: argparse.ArgumentParser) -> None:
+    """Declare how to say what rows are, and where their parts stand."""
+    parser.add_argument(
+        "--kind", default="", metavar="KIND", help=f"{KINDS}; else recognised"
+    )
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="PART=COLUMN",
+        help="a column of the file, like prompt=question; may be repeated",
+    )
+
+
+def chosen_columns(context: Context) -> dict[str, str]:
+    """Return the columns given by `--column`, by the part each holds."""
+    columns = {}
+    for given in context.args.column:
+        part, sign, column = given.partition("=")
+        if not (part and sign and column):
+            raise CliError(
+                f"--column {given!r}: write PART=COLUMN, like prompt=question"
+            )
+        columns[part] = column
+    if columns and not context.args.kind:
+        raise CliError("--column says where the parts of a row are: give --kind too")
+    return columns
 
 
 def list_datasets(context: Context) -> int:
@@ -123,19 +165,60 @@ def upload_file(context: Context) -> int:
     settings = parse_rest(
         context, "ingest", prog="trivium datasets upload FILE", without=OWN_FIELDS
     )
+    if columns := chosen_columns(context):
+        settings["columns"] = columns
     fields = {
         "project": context.project,
         "name": context.args.name,
+        "kind": context.args.kind,
         "settings": json.dumps(settings),
     }
+    return finish_start(context, send(context, path, "/datasets/upload", fields))
+
+
+def send(context: Context, path: Path, address: str, fields: Json) -> Json:
+    """Send a file of this machine with a bar."""
     try:
         size = path.stat().st_size
         file = path.open("rb")
     except OSError as error:
         raise CliError(f"{path} cannot be read: {error.strerror}") from None
     with file, _Watched(file, size, is_shown=not context.is_json) as watched:
-        run = context.client.upload("/datasets/upload", watched, path.name, fields)  # type: ignore[arg-type]
-    return finish_start(context, run)
+        return context.client.upload(address, watched, path.name, fields)  # type: ignore[arg-type]
+
+
+def look_at_file(context: Context) -> int:
+    """Send a file, print what it would be taken for, and have it forgotten."""
+    settings = {"columns": columns} if (columns := chosen_columns(context)) else {}
+    sent = send(
+        context, context.args.file, "/datasets/uploads", {"project": context.project}
+    )
+    address = f"/datasets/uploads/{sent['id']}"
+    try:
+        body = {"kind": context.args.kind, "settings": settings}
+        found = context.client.post(f"{address}/look", body)
+    finally:
+        context.client.delete(address)
+    if context.is_json:
+        show.print_json(found)
+        return 0
+    return print_look(found)
+
+
+def print_look(found: Json) -> int:
+    """Print what a file is; the exit code says whether it could be brought in."""
+    if found["error"] or found["question"]:
+        show.print_line(found["error"] or found["question"])
+    else:
+        show.print_line(f"{found['kind']}: {found['layout']}")
+        for part, column in found["mapping"].items():
+            show.print_line(f"  {part} from {column}")
+        for row in found["rows"]:
+            told = row["reason"] or json.dumps(row["values"], ensure_ascii=False)
+            show.print_line(f"{row['place']}: {told}")
+    for note in found["notes"]:
+        show.print_line(f"note: {note}")
+    return Exit.USAGE if found["error"] or found["question"] else 0
 
 
 def import_path(context: Context) -> int:
@@ -143,10 +226,13 @@ def import_path(context: Context) -> int:
     settings = parse_rest(
         context, "ingest", prog="trivium datasets import PATH", without=OWN_FIELDS
     )
+    if columns := chosen_columns(context):
+        settings["columns"] = columns
     body = {
         "project": context.project,
         "path": context.args.path,
         "name": context.args.name,
+        "kind": context.args.kind,
         "settings": settings,
     }
     return finish_start(context, context.client.post("/datasets", body))

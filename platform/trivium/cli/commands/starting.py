@@ -37,7 +37,8 @@ def parse_rest(
     rest = ["--help"] if context.args.settings else context.args.rest
     values = vars(parser.parse_args(rest))
     if without:
-        placeholders = dict.fromkeys(without, "-")
+        needed = flags.required_fields(kind)
+        placeholders = {name: "-" for name in without if name in needed}
         checked = flags.build_spec(kind, {**placeholders, **values})
         return {name: checked[name] for name in values}
     return flags.build_spec(kind, values)

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 from trainer.errors import BadInputError
 from trainer.ingest.encoding import Utf8, not_utf8
@@ -14,19 +14,37 @@ BATCH_ROWS = 1000
 OTHER_SEPARATORS = {";": "semicolon", "\t": "tab", "|": "bar"}
 
 
+Header = Literal["auto", "yes", "no"]
+MAX_NAME_IN_HEADER = 100
+"""A longer field in the first line is a value, not the name of a column."""
+
+
+class CsvReader(Protocol):
+    """What the csv module reads with."""
+
+    line_num: int
+
+    def __next__(self) -> list[str]:
+        """Return the fields of the next row."""
+
+
 def read_csv(
-    source: Utf8, name: str, notes: Notes, *, max_bytes: int
+    source: Utf8, name: str, notes: Notes, *, max_bytes: int, header: Header = "auto"
 ) -> Iterator[Batch]:
     """Parse RFC 4180, separated by what the header is separated by."""
     separator = _separator(source)
     if separator != ",":
         notes.add(f"{name} is read as separated by {OTHER_SEPARATORS[separator]}s")
-    return _read(source, name, separator, csv.QUOTE_MINIMAL, max_bytes=max_bytes)
+    reader = _reader(source, name, separator, csv.QUOTE_MINIMAL, max_bytes)
+    return _read(reader, name, notes, header)
 
 
-def read_tsv(source: Utf8, name: str, *, max_bytes: int) -> Iterator[Batch]:
+def read_tsv(
+    source: Utf8, name: str, notes: Notes, *, max_bytes: int, header: Header = "auto"
+) -> Iterator[Batch]:
     """Parse tab-separated values, in which a quote is a character like others."""
-    return _read(source, name, "\t", csv.QUOTE_NONE, max_bytes=max_bytes)
+    reader = _reader(source, name, "\t", csv.QUOTE_NONE, max_bytes)
+    return _read(reader, name, notes, header)
 
 
 def _separator(source: Utf8) -> str:
@@ -72,19 +90,35 @@ class _Lines:
                 yield last
 
 
-def _read(
-    source: Utf8, name: str, separator: str, quoting: Literal[0, 3], *, max_bytes: int
-) -> Iterator[Batch]:
+def _reader(
+    source: Utf8, name: str, separator: str, quoting: Literal[0, 3], max_bytes: int
+) -> CsvReader:
     csv.field_size_limit(max_bytes)
-    reader = csv.reader(
+    return csv.reader(
         _Lines(source, name, max_bytes),
         delimiter=separator,
         quoting=quoting,
         strict=True,
     )
-    columns = _header(reader, name)
-    width = len(columns)
+
+
+def _read(
+    reader: CsvReader, name: str, notes: Notes, header: Header
+) -> Iterator[Batch]:
+    first = _first_row(reader, name)
     batch, places, size = Batch(), [], 0
+    if header == "no" or (header == "auto" and _is_no_header(first)):
+        columns = [f"column {number}" for number in range(1, len(first) + 1)]
+        if header == "auto":
+            notes.add(
+                f"{name}: the first line reads like a row, not like names; the columns "
+                "were numbered"
+            )
+        batch.values.append(dict(zip(columns, first, strict=True)))
+        places.append(1)
+    else:
+        columns = _header(first, name)
+    width = len(columns)
     line = reader.line_num + 1
     while True:
         try:
@@ -120,13 +154,20 @@ def _csv_reason(error: csv.Error) -> str:
     return f"not CSV: {text}"
 
 
-def _header(reader: "Iterator[list[str]]", name: str) -> list[str]:
+def _first_row(reader: CsvReader, name: str) -> list[str]:
     try:
-        columns = next(reader)
+        return next(reader)
     except StopIteration:
         raise BadInputError(f"{name} has no header row") from None
     except csv.Error as error:
         raise BadInputError(f"{name}: header: {_csv_reason(error)}") from error
+
+
+def _is_no_header(fields: list[str]) -> bool:
+    return any(len(field) > MAX_NAME_IN_HEADER for field in fields)
+
+
+def _header(columns: list[str], name: str) -> list[str]:
     columns = [column.strip() for column in columns]
     twice = [column for column in columns if columns.count(column) > 1]
     if twice:

@@ -56,12 +56,12 @@ class Sample:
         ]
         raise BadInputError(
             f"{self.file} mixes rows with different columns ({'; '.join(found)})",
-            advice="Name the column to take (text_column), or split the file.",
+            advice="Choose one kind of rows and its columns, or split the file.",
         )
 
 
 Mapping = dict[str, str]
-"""From a canonical column to the column of the source that holds it."""
+"""From a part of a row to the column of the source that holds it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ class Kind:
     """Finds the columns; raises BadInputError where it would have to guess."""
     check: Callable[[Any, Mapping, int, Notes], tuple[Any, ...]]
     """(row, mapping, most characters, notes) → values in the schema's order;
-    raises BadRowError."""
+    raises BadRowError, or HeldBackError."""
+    prompt_of: Callable[[tuple[Any, ...]], Any] | None = None
+    """What of a good row is asked, without the answer, where rows have one."""
     check_all: Callable[[list[Any], Mapping, int], list[list[Any]] | None] | None = None
     """Checks many rows at once, where nothing is wrong with any: returns columns;
     None sends them through `check` one by one. Only for speed."""
@@ -93,17 +95,65 @@ def type_name(value: object) -> str:
 
 
 def column_value(row: Any, column: str) -> Any:
-    """Return what a row holds in a column.
+    """Return what a row holds in a column; `a.b` is `b` inside of `a`.
 
     Raises:
         BadRowError: it is no row, or has no such column.
     """
     if not isinstance(row, dict):
         raise BadRowError(f"expected an object, found {type_name(row)}")
-    if column not in row:
-        has = f"it has {listed(list(row), 8)}" if row else "it has none"
-        raise BadRowError(f"no column {shown(column)}; {has}")
-    return row[column]
+    if column in row:
+        return row[column]
+    value: Any = row
+    for step in column.split("."):
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            has = f"it has {listed(list(row), 8)}" if row else "it has none"
+            raise BadRowError(f"no column {shown(column)}; {has}")
+    return value
+
+
+def optional_text(
+    row: Any, mapping: Mapping, part: str, most: int, notes: Notes
+) -> str | None:
+    """Return the text of a part a row may lack, or nothing where it is blank.
+
+    Raises:
+        BadRowError: there is something else than text.
+    """
+    column = mapping.get(part)
+    if column is None:
+        return None
+    try:
+        value = column_value(row, column)
+    except BadRowError:
+        return None
+    if value is None or (isinstance(value, str) and not value.strip("\0 \t\r\n")):
+        return None
+    return clean_text(value, column, most, notes)
+
+
+def required_texts(
+    row: Any, mapping: Mapping, parts: Sequence[str], most: int, notes: Notes
+) -> list[str]:
+    """Return the texts of parts that every row must have.
+
+    Raises:
+        BadRowError: some are missing or not text; all of them are named.
+    """
+    texts, wrong = [], []
+    for part in parts:
+        try:
+            value = column_value(row, mapping[part])
+            texts.append(clean_text(value, mapping[part], most, notes))
+        except BadRowError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise BadRowError(", and ".join(dict.fromkeys(wrong)))
+    return texts
 
 
 def clean_text(value: Any, column: str, max_characters: int, notes: Notes) -> str:

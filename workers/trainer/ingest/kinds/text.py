@@ -8,6 +8,7 @@ from runspec import IngestSpec
 from trainer.errors import BadInputError
 from trainer.ingest.errors import listed, shown
 from trainer.ingest.kinds.base import Kind, Mapping, Sample, clean_text, column_value
+from trainer.ingest.kinds.choosing import check_given, shapes_of
 from trainer.ingest.rows import Notes
 
 TEXT_OR_NULL = {"text", "null"}
@@ -16,15 +17,10 @@ TEXT_OR_NULL = {"text", "null"}
 def choose(sample: Sample, spec: IngestSpec) -> Mapping:
     """Take the column named, one called `text`, or the only one that holds text."""
     seen = sample.columns()
-    wanted = spec.text_column
-    if wanted:
-        if seen and wanted not in seen:
-            raise BadInputError(
-                f"{sample.file} has no column {shown(wanted)}; "
-                f"it has {listed(list(seen))}",
-                advice="Choose one of its columns as the text column.",
-            )
-        return {"text": wanted}
+    given = spec.chosen_columns()
+    if given:
+        check_given(sample, given, shapes_of(sample.rows))
+        return given
     if not seen or all("text" in columns for columns in sample.schemas()):
         return {"text": "text"}
     sample.refuse_mixture()
