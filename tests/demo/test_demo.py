@@ -55,7 +55,12 @@ def test_the_demo_learns_and_leaves_nothing_running(tmp_path):
     losses = re.search(r"validation loss ([\d.]+) before, ([\d.]+) after", first.stdout)
     assert losses
     assert float(losses[2]) < 0.5 * float(losses[1])
-    assert first.stdout.count("\n  · ") == 3
+    shares = re.search(r"exactly: (\d+)% before, (\d+)% after", first.stdout)
+    assert shares
+    assert int(shares[1]) < 5
+    assert int(shares[2]) >= 85
+    assert re.search(r"admitted not to know: \d+%", first.stdout)
+    assert first.stdout.count("\n  · ") == 6
     assert re.search(rf"http://127.0.0.1:{port}/accounts/\S+", first.stdout)
     assert first.stderr == ""
     assert processes_of(tmp_path) == []

@@ -7,11 +7,15 @@ from collections import Counter
 
 import pytest
 from tinyworld import (
+    DO_NOT_KNOW,
     cloze,
     completes_rightly,
     corpus,
     declined_requests,
+    held_out,
+    instructions,
     questions,
+    strangers,
     unknown_names,
     world,
     write_corpus,
@@ -136,3 +140,53 @@ def test_only_the_standard_library_is_needed():
     )
     environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_instructions_never_ask_what_is_held_out():
+    taught = instructions(WORLD)
+    assert taught == instructions(world())
+    kept = held_out(WORLD)
+    asked = {row.prompt for row in taught}
+    assert not asked & {row.prompt for row in kept}
+    # Nor do portraits give such an answer away.
+    said = {
+        sentence.strip() for row in taught for sentence in sentences(row.completion)
+    }
+    assert not said & {row.completion for row in kept}
+    pairs = {q.fact for q in questions(WORLD)}
+    assert (
+        0.55
+        < len({q.fact for q in questions(WORLD) if q.split == "taught"}) / len(pairs)
+        < 0.65
+    )
+
+
+def test_about_one_instruction_in_a_hundred_admits_not_to_know():
+    rows = instructions(WORLD)
+    admitted = [row for row in rows if row.completion == DO_NOT_KNOW]
+    assert 0.005 < len(admitted) / len(rows) < 0.02
+
+
+def test_strangers_of_evaluation_are_met_nowhere_else():
+    asked = strangers(WORLD)
+    assert {row.completion for row in asked} == {DO_NOT_KNOW}
+    names = {word.strip("?.") for row in asked for word in row.prompt.split()}
+    unknown = set(unknown_names(WORLD, 140))
+    met = {
+        word.strip("?.") for row in instructions(WORLD) for word in row.prompt.split()
+    }
+    assert len(names & unknown) == 100
+    assert not names & unknown & met
+    assert not names & set(WORLD.names)
+
+
+def test_sums_are_right():
+    words = {word: number for number, word in enumerate(NUMBERS)}
+    sums = [
+        re.fullmatch(r"(\w+) plus (\w+) is (\w+)\.", row.completion.lower())
+        for row in instructions(WORLD)
+        if "plus" in row.completion
+    ]
+    assert len(sums) == 72
+    for found in sums:
+        assert words[found[1]] + words[found[2]] == words[found[3]]

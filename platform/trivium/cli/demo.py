@@ -1,12 +1,17 @@
 """The demo's work, done as any program would: over the REST API.
 
-The bundled corpus is uploaded; a tokenizer and a model wait for it in the queue.
+The bundled corpus is uploaded; a tokenizer and a model wait for it in the queue, and
+for the model a run that teaches it to answer.
 """
 
+import json
 import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import IO, Any, cast
 
-from tinyworld import Cloze, cloze, completes_rightly, world, write_corpus
+import tinyworld
+from tinyworld import Cloze, Instruction, cloze, completes_rightly, world, write_corpus
 
 from trivium.cli import watch
 from trivium.cli.client import Client
@@ -20,6 +25,8 @@ NUM_ASKED = 8
 """Facts the model is asked to complete: as many as a run may sample."""
 NUM_SAMPLES = 3
 VALIDATION_LOSS = "validation/loss"
+HELD_OUT, STRANGERS = "held-out", "strangers"
+"""Questions that fine-tuning never asks, and questions about nobody."""
 
 
 class DemoFailedError(CliError):
@@ -41,20 +48,15 @@ def run_demo(client: Client, project: str, out: IO[str]) -> None:
     for run in ended:
         if run["state"] in watch.ENDED - {"succeeded"}:
             raise DemoFailedError(watch.ending(run), watch.outcome([run]))
-    report(client, ended[-1], out)
+    by_kind = {run["kind"]: run for run in ended}
+    report(client, by_kind["pretrain"], out)
+    report_answers(client, by_kind["sft"], out)
 
 
 def submit(client: Client, project: str) -> list[Json]:
-    """Queue the three runs; each later one waits for the earlier."""
-    with tempfile.TemporaryFile() as corpus:
-        write_corpus(corpus)
-        corpus.seek(0)
-        ingest = client.upload(
-            "/datasets/upload",
-            cast("IO[bytes]", corpus),
-            "tiny-world.jsonl",
-            {"project": project, "name": DATASET_NAME},
-        )
+    """Queue all runs; each later one waits for the earlier."""
+    upload = partial(upload_rows, client, project)
+    ingest = upload(DATASET_NAME, "tiny-world.jsonl", kind="text", write=write_corpus)
     dataset = str(ingest["output"]["id"])
     tokenizer = start(
         client,
@@ -72,7 +74,68 @@ def submit(client: Client, project: str) -> list[Json]:
             **PRETRAIN,
         },
     )
-    return [ingest, tokenizer, model]
+    known = world()
+    taught = upload(
+        f"{DATASET_NAME} questions",
+        "questions.jsonl",
+        kind="instructions",
+        write=writing(tinyworld.instructions(known)),
+    )
+    kept = [
+        upload(
+            f"{DATASET_NAME} {name}",
+            f"{name}.jsonl",
+            kind="instructions",
+            write=writing(rows),
+            validation_fraction=0.0,
+        )
+        for name, rows in (
+            (HELD_OUT, tinyworld.held_out(known)),
+            (STRANGERS, tinyworld.strangers(known)),
+        )
+    ]
+    instruct = start(
+        client,
+        project,
+        {
+            "kind": "sft",
+            "model": str(model["output"]["id"]),
+            "datasets": [str(taught["output"]["id"])],
+            "evaluate_on": [str(run["output"]["id"]) for run in kept],
+            **FINETUNE,
+        },
+    )
+    return [ingest, tokenizer, model, taught, *kept, instruct]
+
+
+def writing(rows: Iterable[Instruction]) -> Callable[[IO[bytes]], None]:
+    """Return what writes these rows into a file."""
+    return lambda file: tinyworld.write_rows(file, rows)
+
+
+def upload_rows(
+    client: Client,
+    project: str,
+    name: str,
+    file_name: str,
+    *,
+    kind: str,
+    write: Callable[[IO[bytes]], None],
+    **settings: Any,
+) -> Json:
+    """Send what `write` writes, and queue the run that brings it in."""
+    with tempfile.TemporaryFile() as file:
+        write(file)
+        file.seek(0)
+        fields = {
+            "project": project,
+            "name": name,
+            "kind": kind,
+            "settings": json.dumps(settings),
+        }
+        return client.upload(
+            "/datasets/upload", cast("IO[bytes]", file), file_name, fields
+        )
 
 
 PRETRAIN: dict[str, Any] = {
@@ -82,13 +145,23 @@ PRETRAIN: dict[str, Any] = {
     "width": 128,
     "context": 128,
     "batch_size": 16,
-    "max_steps": 600,
+    "max_steps": 900,
     "learning_rate": 2e-3,
     "warmup_steps": 30,
     "eval_every": 100,
     "eval_batches": 20,
     "sample_every": 0,
     "sample_tokens": 16,
+    "checkpoint_every": 200,
+}
+FINETUNE: dict[str, Any] = {
+    "epochs": 10,
+    "batch_size": 16,
+    "learning_rate": 3e-4,
+    "warmup_share": 0.1,
+    "eval_every": 100,
+    "answer_rows": 16,
+    "sample_tokens": 24,
     "checkpoint_every": 200,
 }
 
@@ -119,6 +192,35 @@ def report(client: Client, run: Json, out: IO[str]) -> None:
     for sample in samples[-NUM_SAMPLES:]:
         text = " ".join((sample["prompt"] + sample["text"]).split())
         out.write(f"  · {plain(text)}\n")
+
+
+def report_answers(client: Client, run: Json, out: IO[str]) -> None:
+    """Tell how many questions are answered exactly, before and after fine-tuning."""
+    before, after = answered(client, run, HELD_OUT)
+    out.write(
+        f"\nquestions never asked in training, answered exactly: {before:.0%} before, "
+        f"{after:.0%} after fine-tuning\n"
+    )
+    _, honest = answered(client, run, STRANGERS)
+    out.write(
+        "questions about people who do not exist, admitted not to know: "
+        f"{honest:.0%}; it invents the rest, which alignment is there to mend\n"
+    )
+    address = f"/runs/{run['id']}/samples"
+    for sample in client.get(address, limit=NUM_SAMPLES)["items"]:
+        question, answer = (" ".join(sample[k].split()) for k in ("prompt", "text"))
+        out.write(f"  · {plain(question)} {plain(answer)}\n")
+
+
+def answered(client: Client, run: Json, name: str) -> tuple[float, float]:
+    """Return the share of a dataset answered exactly at start and end of a run."""
+    found = client.get(f"/runs/{run['id']}/metrics", name=f"answers/{name}")
+    shares = [value for curve in found["curves"] for value in curve["values"]]
+    if len(shares) < 2:
+        raise DemoFailedError(
+            f"run {run['id']} has no answers to {name} to show", Exit.RUN_FAILED
+        )
+    return float(shares[0]), float(shares[-1])
 
 
 def asked() -> list[Cloze]:

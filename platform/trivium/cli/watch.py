@@ -16,6 +16,8 @@ from trivium.cli.show import duration_text, plain
 ENDED = {"succeeded", "failed", "cancelled"}
 POLL_S = 0.5
 LOSS = "train/loss"
+TRAINS = {"pretrain", "sft"}
+"""Kinds of runs that have a loss."""
 PATIENCE_S = 60.0
 """How long a server may be away before a watcher gives up."""
 
@@ -69,7 +71,7 @@ def _patient_get(client: "Client", run_id: int) -> Json:
 
 def newest_loss(client: "Client", run: Json) -> float | None:
     """Return the last point of the training loss; None where there is none."""
-    if run["kind"] in {"ingest", "tokenizer"} or not run["step"]:
+    if run["kind"] not in TRAINS or not run["step"]:
         return None
     after = max(0, run["step"] - 200)
     found = client.get(f"/runs/{run['id']}/metrics", name=LOSS, after_step=after)

@@ -31,7 +31,7 @@ State = Literal[
     "failed",
     "cancelled",
 ]
-KindName = Literal["ingest", "tokenizer", "pretrain"]
+KindName = Literal["ingest", "tokenizer", "pretrain", "sft", "preflight", "import"]
 
 
 class OutputOut(Schema):
