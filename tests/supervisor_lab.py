@@ -182,10 +182,28 @@ class Lab:
             time.sleep(0.05)
         raise AssertionError(f"waited {timeout_s} s; {self.story(run)}")
 
+    def wait_for_end(self, run: Run, timeout_s: float = 90) -> Run:
+        """Wait until a run is over, however it ends."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            run.refresh_from_db()
+            if run.is_finished:
+                return run
+            sweep()
+            time.sleep(0.05)
+        raise AssertionError(f"waited {timeout_s} s; {self.story(run)}")
+
     def story(self, run: Run) -> str:
         """Tell all that is known of a run, for a test that fails."""
-        folder = storage.run_folder(run.pk)
-        logs = [path.read_text()[-3000:] for path in sorted(folder.glob("*.log"))]
+        folders = [
+            storage.run_folder(one.pk)
+            for one in (*run.depends_on.exclude(state="succeeded"), run)
+        ]
+        logs = [
+            path.read_text()[-3000:]
+            for folder in folders
+            for path in sorted(folder.glob("*.log"))
+        ]
         history = run.transitions.values_list("to_state", "actor", "reason")
         others = Run.objects.exclude(pk=run.pk).values_list("kind", "state", "reason")
         return (

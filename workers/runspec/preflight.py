@@ -29,6 +29,11 @@ class PreflightSpec(Spec):
         """Return what the training refers to."""
         return self.training.referred()
 
+    @classmethod
+    def kinds_of(cls, field: str) -> tuple[str, ...]:
+        """Return the kinds of datasets a field of the training may refer to."""
+        return SftSpec.kinds_of(field)
+
     def with_references(self, paths: dict[str, tuple[str, ...]]) -> Self:
         """Return a copy whose training has local paths."""
         training = self.training.with_references(paths)

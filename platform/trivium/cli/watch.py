@@ -71,7 +71,8 @@ def _patient_get(client: "Client", run_id: int) -> Json:
 
 def newest_loss(client: "Client", run: Json) -> float | None:
     """Return the last point of the training loss; None where there is none."""
-    if run["kind"] not in TRAINS or not run["step"]:
+    # Before its first step a run may count rows or characters.
+    if run["kind"] not in TRAINS or run["unit"] != "steps" or not run["step"]:
         return None
     after = max(0, run["step"] - 200)
     found = client.get(f"/runs/{run['id']}/metrics", name=LOSS, after_step=after)
