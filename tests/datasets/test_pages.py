@@ -274,6 +274,21 @@ def test_a_used_version_names_its_users_and_stays(
     assert DatasetVersion.objects.filter(pk=version.pk).exists()
 
 
+def test_a_version_among_others_of_a_run_stays(
+    bobs: Client, bob: User, version: DatasetVersion
+):
+    Run.objects.create(
+        project=version.dataset.project,
+        created_by=bob,
+        kind="sft",
+        name="Tuning",
+        spec={"kind": "sft", "model": "1", "datasets": ["999", str(version.pk)]},
+    )
+    url = reverse("datasets:version-delete", args=["grammar", version.pk])
+    assert "is used by run" in bobs.post(url, follow=True).text
+    assert DatasetVersion.objects.filter(pk=version.pk).exists()
+
+
 def test_a_version_being_filled_is_not_deleted(bobs: Client, waiting: DatasetVersion):
     url = reverse("datasets:version-delete", args=["grammar", waiting.pk])
     assert "is used by run" in bobs.post(url, follow=True).text

@@ -7,6 +7,7 @@ from trivium.api.document import DescribedApi
 from trivium.api.errors import add_handlers
 from trivium.api.parsing import StrictParser, refuse_unknown_parameters
 from trivium.datasets.api import router as datasets
+from trivium.datasets.importing_api import router as importing
 from trivium.models.api import router as models
 from trivium.projects.api import router as projects
 from trivium.runs.api import router as runs
@@ -64,6 +65,7 @@ def build_api() -> NinjaAPI:
         "workers": workers,
     }.items():
         built.add_router(f"/{noun}", router, tags=[noun])
+    built.add_router("/datasets", importing, tags=["datasets"])
     built.add_router("/runs", watching, tags=["runs"])
     return built
 

@@ -11,6 +11,7 @@ from django.db.models import (
 )
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
+from runspec import parse_spec
 
 from trivium.accounts.models import User
 from trivium.datasets.models import Dataset, DatasetVersion, Upload
@@ -85,13 +86,21 @@ def datasets_with_newest(project: Project) -> QuerySet[Dataset]:
     )
 
 
+def _refers_to(run: Run, version: DatasetVersion) -> bool:
+    """Whether a run reads a version, alone or among others."""
+    try:
+        referred = parse_spec(run.spec).referred().values()
+    except ValueError:  # of a version that knew other settings
+        return False
+    return any(noun == "dataset" and str(version.pk) in ids for noun, ids in referred)
+
+
 def what_uses(version: DatasetVersion) -> list[str]:
     """Name what forbids to delete `version`: a few tokenizers, models and runs."""
     users = [f"tokenizer {item}" for item in version.tokenizers.all()[:MAX_NAMED]]
     users += [f"model {item}" for item in version.models.all()[:MAX_NAMED]]
-    waiting = version.dataset.project.runs.filter(
-        spec__dataset=str(version.pk)
-    ).exclude(state__in=Run.TERMINAL)
+    unfinished = version.dataset.project.runs.exclude(state__in=Run.TERMINAL)
+    waiting = [run for run in unfinished if _refers_to(run, version)]
     users += [f"run {run}" for run in waiting[:MAX_NAMED]]
     if version.run is not None and not version.run.is_finished:
         users.append(f"run {version.run}")

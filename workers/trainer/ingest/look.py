@@ -181,9 +181,11 @@ def _recognise(sample: Sample, spec: IngestSpec, chosen: str) -> Recognised:
     try:
         return Recognised("text", KINDS["text"].choose(sample, spec))
     except BadInputError as error:
+        advice = "What are its rows? Choose a kind, and which column holds what."
+        if {"chosen", "rejected"} <= set(sample.columns()):
+            advice = f"They look like preferences, which are no kind yet. {advice}"
         raise BadInputError(
-            str(error).partition(": which one")[0],
-            advice="What are its rows? Choose a kind, and which column holds what.",
+            str(error).partition(": which one")[0], advice=advice
         ) from error
 
 

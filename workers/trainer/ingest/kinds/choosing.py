@@ -99,28 +99,30 @@ def _shape(value: Any) -> str:
     return "turns" if is_turns(value) else type_name(value)
 
 
+def likely(kind: str, part: str, shapes: Shapes) -> Iterator[str]:
+    """Return the columns that by name and content may hold a part, best first."""
+    names = {name.strip().lower(): name for name in shapes}
+    fits = FITS.get((kind, part), TEXTS)
+    for wanted in NAMES[kind].get(part, ()):
+        name = names.get(wanted)
+        if name is None or not shapes[name] & fits:
+            continue
+        # A list of turns called prompt waits for its completion; a tree does not.
+        if (part, wanted) != ("messages", "prompt") or "a tree" in shapes[name]:
+            yield name
+
+
 def guess(kind: str, shapes: Shapes, given: Mapping) -> Mapping | None:
     """Find the columns of a kind by their names, beside those given."""
-    names = {name.strip().lower(): name for name in shapes}
     mapping = dict(given)
     for part in PARTS[kind]:
-        if part.name in mapping or (
-            part.name in {"prompt", "completion"} and "messages" in mapping
-        ):
+        is_inside = "messages" in mapping and part.name in {"prompt", "completion"}
+        if part.name in mapping or is_inside:
             continue
-        fits = FITS.get((kind, part.name), TEXTS)
-        for likely in NAMES[kind][part.name]:
-            name = names.get(likely)
-            if name is None or name in mapping.values() or not shapes[name] & fits:
-                continue
-            if (
-                likely == "prompt"
-                and part.name == "messages"
-                and ("a tree" not in shapes[name])
-            ):
-                continue
+        taken = mapping.values()
+        free = (name for name in likely(kind, part.name, shapes) if name not in taken)
+        if (name := next(free, None)) is not None:
             mapping[part.name] = name
-            break
     return mapping if is_complete(kind, set(mapping)) else None
 
 
@@ -218,33 +220,20 @@ def _only(sample: Sample, found: list[Recognised]) -> Recognised:
 
 
 def _question(sample: Sample, kind: str, given: Mapping, seen: Shapes) -> BadInputError:
-    missing = (
-        "messages"
-        if kind == "conversations"
-        else next(
-            part.name
-            for part in PARTS[kind]
-            if part.is_required and part.name not in (guess_some(kind, seen) | given)
-        )
-    )
+    """Ask for the first part that no column is likely to hold."""
+    needed = [part.name for part in PARTS[kind] if part.is_required] or ["messages"]
+    unknown = [
+        part
+        for part in needed
+        if part not in given and next(likely(kind, part, seen), None) is None
+    ]
+    missing = (unknown or needed)[0]
     what = "holds the turns" if missing == "messages" else f"is the {missing}"
     return BadInputError(
         f"{sample.file} has the columns {listed(list(sample.columns()))}: "
         f"which one {what}?",
         advice=f"Choose it (columns: {missing}), or another kind of rows.",
     )
-
-
-def guess_some(kind: str, seen: Shapes) -> Mapping:
-    """Return the parts that are found, though others are not."""
-    every = {part.name: "" for part in PARTS[kind]}
-    found: Mapping = {}
-    for name in every:
-        others = {part: part for part in every if part != name}
-        mapping = guess(kind, seen, others)
-        if mapping is not None and name in mapping:
-            found[name] = mapping[name]
-    return found
 
 
 def layout_of(kind: str, mapping: Mapping, rows: list[Any]) -> str:
