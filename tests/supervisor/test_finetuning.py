@@ -22,6 +22,9 @@ ENDLESS = (
     "{{ m.content }}{% endgeneration %}{% else %}{{ m.content }} {% endif %}"
     "{% endfor %}"
 )
+ENDING = ENDLESS.replace(
+    "{{ m.content }}{% endg", "{{ m.content }}{{ eos_token }}{% endg"
+)
 
 
 def bring_in(lab: Lab, rows: list[dict[str, str]], kind: str) -> DatasetVersion:
@@ -61,6 +64,8 @@ def finetune(lab: Lab, **changes: object) -> Run:
         "answer_rows": 2,
         "sample_tokens": 8,
         "precision": "fp32",
+        "chat_template": "custom",
+        "custom_template": ENDING,
     }
     return lab.submit(SftSpec(**{**values, **changes}))
 
@@ -94,7 +99,7 @@ def test_a_killed_finetuning_goes_on_to_the_bit(lab, start_node):
 
 def test_a_refused_preflight_fails_the_run_before_it_takes_a_device(lab, start_node):
     start_node()
-    run = finetune(lab, chat_template="custom", custom_template=ENDLESS)
+    run = finetune(lab, custom_template=ENDLESS)
     run = lab.wait_for_end(run)
     assert run.state == State.FAILED
     assert run.error_class == "bad_input"
