@@ -51,7 +51,7 @@ def send(
 def carry_out(run: Run) -> LanguageModel:
     """Do what a worker does with an import."""
     from trainer.context import Context, Reporter
-    from trainer.importing import run_import
+    from trainer.importing.stage import run_import
 
     folder = storage.run_folder(run.pk)
     spec = kinds.resolve_spec(run)

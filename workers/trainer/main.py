@@ -166,7 +166,7 @@ def _run_stage(spec: Spec, context: Context) -> None:
 
             run_preflight(spec, context=context)
         case ImportSpec():
-            from trainer.importing import run_import
+            from trainer.importing.stage import run_import
 
             run_import(spec, context=context)
         case _:

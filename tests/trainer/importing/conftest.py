@@ -12,7 +12,7 @@ from runspec import ImportSpec
 from runspec.events import Progress, Result, Warning  # noqa: A004
 from tiny_models import write_model
 from trainer.errors import BadInputError
-from trainer.importing import run_import
+from trainer.importing.stage import run_import
 
 
 class Recorder:

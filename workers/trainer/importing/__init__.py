@@ -1,5 +1,4 @@
-"""The import stage: a model made elsewhere, checked file by file and kept."""
+"""The import stage: a model made elsewhere, checked file by file and kept.
 
-from trainer.importing.stage import run_import
-
-__all__ = ["run_import"]
+Nothing is imported here: the child that downloads starts without torch.
+"""

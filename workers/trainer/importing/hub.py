@@ -1,14 +1,11 @@
 """Fetching a model from the Hugging Face Hub, in a child process of its own.
 
-`python -m trainer.importing.hub ID REVISION FOLDER MAX_BYTES` fills FOLDER and writes
-FOLDER/hub.json: first {"commit", "bytes"}, or {"error", "advice"} where it fails. A
-child, because huggingface_hub decides at import whether it is online, and trainers
-are not.
+A child, because huggingface_hub decides at import whether it is online, and trainers
+are not. The other side is `hub_download`.
 """
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +15,10 @@ from runspec import ImportSpec
 
 from trainer.context import Context
 from trainer.errors import BadInputError, Stopped
+from trainer.importing.hub_download import REPORT
 
-REPORT = "hub.json"
 OFFLINE = "HF_HUB_OFFLINE"
 POLL_S = 0.3
-FREE_BYTES = 2**30
-"""What a download leaves free on the disk."""
 
 
 class Fetched(NamedTuple):
@@ -31,6 +26,8 @@ class Fetched(NamedTuple):
 
     folder: Path
     commit: str
+    warnings: list[str]
+    """What of it was passed over."""
 
 
 def fetch_from_hub(spec: ImportSpec, work: Path, context: Context) -> Fetched:
@@ -50,12 +47,13 @@ def fetch_from_hub(spec: ImportSpec, work: Path, context: Context) -> Fetched:
     folder.mkdir()
     arguments = [spec.hub_id, spec.revision, str(folder), str(spec.max_expanded_bytes)]
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "trainer.importing.hub", *arguments],
+        [sys.executable, "-P", "-m", "trainer.importing.hub_download", *arguments],
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "HF_HOME": str(work / "hub-home"),
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
             # One way to download: plain HTTP, which honours proxies.
             "HF_HUB_DISABLE_XET": "1",
         },
@@ -76,7 +74,7 @@ def fetch_from_hub(spec: ImportSpec, work: Path, context: Context) -> Fetched:
             str(report.get("advice", "")),
         )
     (folder / REPORT).unlink()
-    return Fetched(folder, str(report["commit"]))
+    return Fetched(folder, str(report["commit"]), list(report["warnings"]))
 
 
 def _has_ended(child: "subprocess.Popen[bytes]") -> bool:
@@ -106,105 +104,3 @@ def _say_how_far(folder: Path, context: Context) -> None:
     context.report.progress(
         step=min(done, total), total=total, unit="bytes", phase="downloading"
     )
-
-
-def main(hub_id: str, revision: str, target: str, max_bytes: str) -> int:
-    """Download in this process; return its exit code."""
-    folder = Path(target)
-    try:
-        _download(hub_id, revision, folder, int(max_bytes))
-    except BadInputError as error:
-        _write_report(folder, {"error": str(error), "advice": error.advice})
-        return 1
-    return 0
-
-
-def _write_report(folder: Path, report: dict[str, Any]) -> None:
-    temporary = folder / f".{REPORT}"
-    temporary.write_text(json.dumps(report))
-    temporary.rename(folder / REPORT)
-
-
-def _download(hub_id: str, revision: str, folder: Path, max_bytes: int) -> None:
-    from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        found = HfApi().model_info(hub_id, revision=revision, files_metadata=True)
-        sizes = {
-            file.rfilename: file.size or 0
-            for file in found.siblings or ()
-            if _is_fetched(file.rfilename)
-        }
-        if not sizes:
-            _say_what_lacks(hub_id, [one.rfilename for one in found.siblings or ()])
-        total = sum(sizes.values())
-        _require_room(folder, total, max_bytes)
-        _write_report(folder, {"commit": found.sha, "bytes": total})
-        for name in sorted(sizes):
-            hf_hub_download(hub_id, name, revision=found.sha, local_dir=folder)
-    except HfHubHTTPError as error:
-        raise _refusal(hub_id, revision, error) from error
-    except OSError as error:
-        raise BadInputError(
-            f"the Hub could not be reached: {type(error).__name__}: {error}"[:300],
-            "Check that this worker may reach it, then try again.",
-        ) from error
-    shutil.rmtree(folder / ".cache", ignore_errors=True)
-
-
-def _is_fetched(name: str) -> bool:
-    from trainer.importing.wanted import is_taken
-
-    return is_taken(name)
-
-
-def _say_what_lacks(hub_id: str, names: list[str]) -> None:
-    from trainer.importing.wanted import say_what_is_left
-
-    say_what_is_left(names, has_weights=False)
-    raise BadInputError(f"{hub_id} has no files of a model")
-
-
-def _require_room(folder: Path, total: int, max_bytes: int) -> None:
-    if total > max_bytes:
-        raise BadInputError(
-            f"the model has {total:,} bytes; {max_bytes:,} are allowed "
-            "(max_expanded_bytes)",
-            "Raise the limit if you want it.",
-        )
-    free = shutil.disk_usage(folder).free - FREE_BYTES
-    if total > free:
-        raise BadInputError(
-            f"the model has {total:,} bytes; the disk has room for {max(0, free):,}",
-            "Free some space, then retry.",
-        )
-
-
-def _refusal(hub_id: str, revision: str, error: Exception) -> BadInputError:
-    from huggingface_hub import errors
-
-    match error:
-        case errors.GatedRepoError():
-            return BadInputError(
-                f"{hub_id} is given only to people who asked for it",
-                "Accept its terms on the Hub, and let an admin set HF_TOKEN of that "
-                "account on the workers.",
-            )
-        case errors.RevisionNotFoundError():
-            return BadInputError(
-                f"{hub_id} has no revision {revision!r}", "Look it up on the Hub."
-            )
-        case errors.RepositoryNotFoundError():
-            return BadInputError(
-                f"the Hub has no model {hub_id!r}, or not for this installation",
-                "Check the id; a private model needs HF_TOKEN on the workers.",
-            )
-    first = (str(error).strip().splitlines() or ["no reason given"])[0]
-    return BadInputError(
-        f"the Hub refused {hub_id}: {first}"[:300], "Try again in a while."
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

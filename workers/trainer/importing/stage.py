@@ -85,6 +85,7 @@ def _import(
         fetched = fetch_from_hub(spec, work, context)
         commit = fetched.commit
         found = read_folder(fetched.folder)
+        found.warnings.extend(fetched.warnings)
     else:
         found = open_source(spec, work, progress.reading(spec))
     warnings = list(found.warnings)
