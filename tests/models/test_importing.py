@@ -120,7 +120,7 @@ def test_a_folder_of_the_server_is_imported_with_its_warnings(
     send(bobs, path=str(folder), name="Mine", stage="instruct")
     model = carry_out(Run.objects.get())
     assert (model.stage, model.licence) == ("instruct", "")
-    assert "names code of its own (auto_map)" in model.warnings[0]
+    assert "config.json names (auto_map) was taken out" in model.warnings[0]
     page = bobs.get(reverse("models:detail", args=["grammar", model.pk])).text
     assert "Read before using it" in page
     assert "has warnings" in bobs.get("/p/grammar/models/").text

@@ -136,7 +136,7 @@ def card_text(facts: CardFacts) -> str:
         f"# {plain(facts.title)}\n\n{facts.summary}",
         table(facts.about),
         section("Limits", bullets([*facts.limits, *_limits(facts)])),
-        section("What to know first", bullets(facts.warnings)),
+        section("What to know first", bullets(map(sentence, facts.warnings))),
         section("Data", _data(facts.data)),
         section("Training", table(_training(facts))),
         section("Evaluation", table(_evaluation(facts))),
@@ -178,6 +178,11 @@ def section(title: str, content: str) -> str:
 def bullets(sentences: Iterable[str]) -> str:
     """Return a list."""
     return "\n".join(f"- {plain(one)}" for one in sentences)
+
+
+def sentence(text: str) -> str:
+    """Return a warning as a whole sentence."""
+    return text[:1].upper() + text[1:] + "." * (not text.endswith((".", "?", "!")))
 
 
 def table(rows: Mapping[str, object]) -> str:

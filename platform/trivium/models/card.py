@@ -22,6 +22,8 @@ TAGS = {
 FRONT_MATTER = re.compile(
     r"\A---\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE
 )
+EMPTY_HEAD = re.compile(r"<thead>\s*<tr>\s*(?:<th>\s*</th>\s*)+</tr>\s*</thead>")
+"""Markdown has no table without a head; ours of facts have an empty one."""
 LINKS = {"http", "https", "mailto"}
 
 
@@ -95,6 +97,7 @@ def render_markdown(text: str) -> SafeString:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
     html = parser.renderer.render(tokens, parser.options, {})
+    html = EMPTY_HEAD.sub("", html)
     clean = nh3.clean(
         html, tags=TAGS, attributes={"a": {"href", "title"}}, url_schemes=LINKS
     )

@@ -28,6 +28,8 @@ class ModelFilter(forms.Form):
     def __init__(self, *args: Any, families: list[str], **kwargs: Any) -> None:
         """Offer the families there are."""
         super().__init__(*args, **kwargs)
+        for name in ("stage", "architecture", "family"):
+            self.fields[name].widget.attrs["class"] = "control"
         family = self.fields["family"]
         assert isinstance(family, forms.ChoiceField)
         family.choices = [("", "Any family"), *((name, name) for name in families)]
@@ -73,14 +75,14 @@ class ImportForm(forms.Form):
     path = forms.CharField(
         required=False,
         max_length=500,
-        label="Or a folder or archive the server can read",
-        help_text="Below one of the places an admin has allowed.",
+        label="Or a path the server can read",
+        help_text="A folder or archive below one of the places an admin has allowed.",
     )
     hub_id = forms.CharField(
         required=False,
         max_length=193,
-        label="Or a model of the Hugging Face Hub",
-        help_text="Like organisation/name.",
+        label="Or a Hub id",
+        help_text="A model of the Hugging Face Hub, like organisation/name.",
     )
     revision = forms.CharField(
         required=False,

@@ -20,6 +20,15 @@ from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
 
+FINETUNED: dict[str, dict[str, Any]] = {
+    "chat": {"has_chat_template": True},
+    "text-to-text": {"has_chat_template": False},
+    "classification": {
+        "head": "sequence-classification",
+        "loader": "AutoModelForSequenceClassification",
+    },
+}
+"""What is known of a model by what it was taught."""
 MAX_LICENCE = 100
 MAX_NOTES = 20_000
 
@@ -57,6 +66,7 @@ def claim_finetuned(run: Run, spec: SftSpec, name: str) -> str:
         tokenizer=parent.tokenizer,
         family=parent.family,
         licence=parent.licence,
+        recognised=FINETUNED[spec.task],
         stage=LanguageModel.Stage.INSTRUCT,
         architecture=parent.architecture,
     )

@@ -82,12 +82,19 @@ def show_model(
         "card": card_html(model),
         "levels": model_levels(model),
         "code": loading_code(model, folder_name(model)),
-        "teach": TEACH.get(model.architecture, ""),
+        "teach": teach_label(model),
         "can_go_on": model.family in FAMILIES and model.loader in LANGUAGE_HEADS,
         "users": queries.what_uses(model),
         "can_edit": has_role(request.user, model.project, Role.ENGINEER),
     }
     return render(request, "models/detail.html", context, status=status)
+
+
+def teach_label(model: LanguageModel) -> str:
+    """Return what the button says that leads to fine-tuning."""
+    if model.stage == LanguageModel.Stage.BASE:
+        return TEACH.get(model.architecture, "")
+    return "" if model.stage == LanguageModel.Stage.REWARD else "Fine-tune it further"
 
 
 @login_required

@@ -114,7 +114,8 @@ def _import(
         "recognised": _facts(recognised, fit, weights, has_template=has_template),
         "warnings": warnings,
     }
-    write_card(made, _card(spec, recognised, result))
+    has_card = (made / ORIGINAL_CARD).is_file()
+    write_card(made, _card(spec, recognised, result, has_card=has_card))
     return result
 
 
@@ -233,8 +234,8 @@ def take_settings(found: Found, made: Path, warnings: list[str]) -> None:
         if code:
             (made / name).write_text(json.dumps(values, indent=2))
             warnings.append(
-                f"{name} names code of its own ({', '.join(code)}); it was taken out "
-                "and is never run"
+                f"code that {name} names ({', '.join(code)}) was taken out and is "
+                "never run"
             )
 
 
@@ -315,7 +316,11 @@ def _facts(
 
 
 def _card(
-    spec: ImportSpec, recognised: Recognised, result: dict[str, Any]
+    spec: ImportSpec,
+    recognised: Recognised,
+    result: dict[str, Any],
+    *,
+    has_card: bool,
 ) -> CardFacts:
     origin = result["origin"]
     return CardFacts(
@@ -323,8 +328,8 @@ def _card(
         architecture=recognised.architecture,
         stage=result["stage"],
         head=recognised.head,
-        summary="Made elsewhere. Trivium checked its files and changed no weight; the "
-        f"card it came with, if any, is {ORIGINAL_CARD}.",
+        summary="Made elsewhere. Trivium checked its files and changed no weight."
+        + f" The card it came with is {ORIGINAL_CARD}." * has_card,
         about={
             "family": recognised.family,
             "class": recognised.class_name,
