@@ -20,6 +20,8 @@ from trivium.runs import kinds
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
 
+pytestmark = pytest.mark.django_db(databases="__all__")
+
 IMPORT = "/p/grammar/models/import/"
 
 
@@ -94,6 +96,7 @@ def test_an_upload_becomes_a_model_with_all_that_was_recognised(
     waiting = LanguageModel.objects.get()
     assert (waiting.architecture, waiting.is_ready) == ("", False)
     assert "Known when it is imported" in bobs.get("/p/grammar/models/").text
+    assert bobs.get(response.headers["Location"]).status_code == 200
 
     model = carry_out(run)
     assert (model.architecture, model.family, model.stage) == (
@@ -125,6 +128,20 @@ def test_a_folder_of_the_server_is_imported_with_its_warnings(
     assert "Read before using it" in page
     assert "has warnings" in bobs.get("/p/grammar/models/").text
     assert (folder / "config.json").exists()
+
+
+def test_a_refused_import_may_be_tried_again(bobs: Client, packed: bytes):
+    send(bobs, packed)
+    failed = Run.objects.get()
+    Run.objects.update(
+        state=Run.State.FAILED, error_class="bad_input", reason="no config.json"
+    )
+    failed.refresh_from_db()
+    page = bobs.get(reverse("runs:detail", args=["grammar", failed.pk])).text
+    assert "no config.json" in page
+    again = kinds.retry_run(run=failed, actor=failed.created_by, changes={})
+    assert LanguageModel.objects.get().run == again
+    assert carry_out(again).family == "llama"
 
 
 def test_a_path_elsewhere_is_refused(bobs: Client, llama: Path, settings):

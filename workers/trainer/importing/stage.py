@@ -169,7 +169,8 @@ def take_weights(found: Found, made: Path, warnings: list[str]) -> Weights:
     if len(kept) > 1 and INDEX in found.files:
         _take(found.files[INDEX], made / INDEX)
     return Weights(
-        tensors={name: tensors[source] for name, source in kept.items()},
+        # Read again: someone's folder may have changed since.
+        tensors={name: read_header(made / name, name) for name in kept},
         num_tensors=len(counts),
         size=sum(tensor.size for one in tensors.values() for tensor in one),
     )
