@@ -226,7 +226,9 @@ def test_a_name_that_is_taken_keeps_nothing(bobs: Client, project: Project, pack
 def test_nothing_is_taught_to_what_is_not_known_yet(bobs: Client, bob, packed: bytes):
     send(bobs, packed)
     model = LanguageModel.objects.get()
-    dataset = Dataset.objects.create(project=model.project, name="Chats")
+    dataset = Dataset.objects.create(
+        project=model.project, name="Chats", kind="instructions"
+    )
     version = DatasetVersion.objects.create(dataset=dataset, number=1, path="x")
     spec = SftSpec(model=str(model.pk), datasets=(str(version.pk),), max_steps=1)
     with pytest.raises(SubmitError, match="still being imported"):

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,11 +97,11 @@ def _read_report(folder: Path) -> dict[str, Any]:
 def _say_how_far(folder: Path, context: Context) -> None:
     total = int(_read_report(folder).get("bytes", 0))
     done = 0
-    for path in folder.rglob("*"):
-        try:
-            done += path.stat().st_size if path.is_file() else 0
-        except OSError:  # it was renamed meanwhile
-            continue
+    # os.walk passes over folders that vanish meanwhile; the library has some.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                done += (Path(place) / name).stat().st_size
     context.report.progress(
         step=min(done, total), total=total, unit="bytes", phase="downloading"
     )
