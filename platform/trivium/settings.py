@@ -86,6 +86,12 @@ WORK_DIR = Path(env_str("TRIVIUM_WORK") or HOME / "work").resolve()
 IMPORT_ROOTS = env_list("TRIVIUM_IMPORT_ROOTS")
 """Server-side folders and fsspec URL prefixes that datasets may be read from."""
 
+HUB = env_bool("TRIVIUM_HUB", default=False)
+"""Whether models may be fetched from the Hugging Face Hub."""
+HUB_TOKEN = env_str("HF_TOKEN")
+HUB_ENDPOINT = env_str("HF_ENDPOINT")
+"""Another address for the Hub: a mirror."""
+
 
 def secret_key() -> str:
     """Return SECRET_KEY, or make one for this installation on first start."""

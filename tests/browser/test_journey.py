@@ -17,6 +17,7 @@ PAGES = [
     "/p/my-project/data/new/",
     "/p/my-project/tokenizers/",
     "/p/my-project/models/",
+    "/p/my-project/models/import/",
     "/p/my-project/runs/",
     "/p/my-project/runs/new/?kind=tokenizer",
     "/p/my-project/runs/new/?kind=pretrain",

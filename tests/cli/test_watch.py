@@ -121,3 +121,9 @@ def test_names_cannot_draw_on_the_terminal(capsys):
     with watch.Bars() as bars:
         bars.show(RUN, 1.0)
     assert "\x1b[31m" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["ingest", "tokenizer", "preflight", "import"])
+def test_a_run_without_curves_is_not_asked_for_them(kind):
+    nobody = None
+    assert watch.newest_loss(nobody, {"id": 1, "kind": kind, "step": 7}) is None

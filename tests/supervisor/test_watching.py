@@ -1,6 +1,7 @@
 """What a supervisor notices: silence, a full disk, a trainer that saw too much."""
 
 import pytest
+from runspec import ImportSpec, IngestSpec
 from supervisor import devices
 from trivium import storage
 from trivium.runs import services
@@ -64,3 +65,16 @@ def test_a_trainer_sees_its_devices_alone(monkeypatch):
     seen = devices.trainer_environment(["cuda:1", "cuda:3"])
     assert seen["CUDA_VISIBLE_DEVICES"] == "1,3"
     assert "DATABASE_URL" not in seen
+
+
+def test_only_an_import_from_the_hub_gets_its_token(settings):
+    settings.HUB, settings.HUB_TOKEN = True, "hf_x"
+    asks = ImportSpec(hub_id="org/model")
+    given = devices.hub_environment(asks)
+    assert (given["HF_TOKEN"], given["HF_HUB_OFFLINE"]) == ("hf_x", "0")
+    upload = ImportSpec(source="1", file_name="m.zip")
+    ingest = IngestSpec(source="1", file_name="x.txt")
+    assert devices.hub_environment(upload) == devices.hub_environment(ingest) == {}
+    assert "HF_TOKEN" not in devices.trainer_environment(["cpu:0"])
+    settings.HUB = False
+    assert devices.hub_environment(asks) == {}

@@ -4,13 +4,16 @@ Only pydantic is imported here, so that every process can afford it.
 """
 
 from runspec.base import Spec, parse_spec
+from runspec.import_model import ImportSpec
 from runspec.ingest import IngestSpec
 from runspec.preflight import PreflightSpec
 from runspec.pretrain import PretrainSpec
 from runspec.sft import SftSpec
 from runspec.tokenizer import TokenizerSpec
 
-RunSpec = IngestSpec | TokenizerSpec | PretrainSpec | SftSpec | PreflightSpec
+RunSpec = (
+    IngestSpec | TokenizerSpec | PretrainSpec | SftSpec | PreflightSpec | ImportSpec
+)
 
 SPECS: dict[str, type[Spec]] = {
     "ingest": IngestSpec,
@@ -18,10 +21,12 @@ SPECS: dict[str, type[Spec]] = {
     "pretrain": PretrainSpec,
     "sft": SftSpec,
     "preflight": PreflightSpec,
+    "import": ImportSpec,
 }
 
 __all__ = [
     "SPECS",
+    "ImportSpec",
     "IngestSpec",
     "PreflightSpec",
     "PretrainSpec",

@@ -117,7 +117,7 @@ def start_attempt(
         refuse_inputs(claim, error)
         return None
     spec_file(folder, claim.fence).write_text(spec.model_dump_json(indent=1))
-    trainer = start_stage(claim, folder, resume)
+    trainer = start_stage(claim, folder, spec, resume)
     logger.info(
         "Run %s: attempt %s started from step %s, trainer %s",
         claim.run_id,
@@ -141,7 +141,9 @@ def refuse_inputs(claim: Claim, error: Exception) -> None:
     )
 
 
-def start_stage(claim: Claim, folder: Path, resume: Path | None) -> TrainerProcess:
+def start_stage(
+    claim: Claim, folder: Path, spec: Spec, resume: Path | None
+) -> TrainerProcess:
     """Start the trainer on the devices of this attempt."""
     attempt = Attempt.objects.get(run_id=claim.run_id, fence=claim.fence)
     argv = [
@@ -155,7 +157,8 @@ def start_stage(claim: Claim, folder: Path, resume: Path | None) -> TrainerProce
         argv.append(f"--resume={resume}")
     trainer = start_trainer(
         argv,
-        environment=devices.trainer_environment(attempt.devices),
+        environment=devices.trainer_environment(attempt.devices)
+        | devices.hub_environment(spec),
         folder=folder,
         log=log_file(folder, claim.fence),
     )

@@ -7,6 +7,7 @@ import sys
 
 import psutil
 from django.conf import settings
+from runspec import ImportSpec, Spec
 from trivium.workers.models import Device
 from trivium.workers.services import Found
 
@@ -18,6 +19,16 @@ KEPT = (
     *("LD_LIBRARY_PATH", "PYTHONPATH", "RAY_ADDRESS"),
 )
 """What a trainer is given of a worker's own environment."""
+PROXIES = (
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+)
+"""What a run that may leave the machine is given beside."""
 
 
 def find_devices(queues: list[str]) -> list[Found]:
@@ -124,4 +135,16 @@ def trainer_environment(devices: list[str]) -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "true",
         "PYTHONUNBUFFERED": "1",
+    }
+
+
+def hub_environment(spec: Spec) -> dict[str, str]:
+    """Return what lets one run reach the Hub: an import that asks for it, no other."""
+    if not settings.HUB or not isinstance(spec, ImportSpec) or not spec.hub_id:
+        return {}
+    given = {"HF_TOKEN": settings.HUB_TOKEN, "HF_ENDPOINT": settings.HUB_ENDPOINT}
+    given |= {name: os.environ.get(name, "") for name in PROXIES}
+    return {
+        "HF_HUB_OFFLINE": "0",
+        **{key: value for key, value in given.items() if value},
     }

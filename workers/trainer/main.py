@@ -21,6 +21,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 from runspec import (
+    ImportSpec,
     IngestSpec,
     PreflightSpec,
     PretrainSpec,
@@ -164,6 +165,10 @@ def _run_stage(spec: Spec, context: Context) -> None:
             from trainer.sft import run_preflight
 
             run_preflight(spec, context=context)
+        case ImportSpec():
+            from trainer.importing.stage import run_import
+
+            run_import(spec, context=context)
         case _:
             raise BadInputError(f"no stage runs specs of kind {spec.kind!r}")
 

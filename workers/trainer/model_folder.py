@@ -1,16 +1,16 @@
 """Writing a trained model: Hugging Face layout, safetensors, tokenizer, card."""
 
 import shutil
-from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from runspec import PretrainSpec
+from runspec.families import FAMILIES
 from runspec.layout import OUTPUT
 from transformers.utils import logging as transformers_logging
 
 from trainer.architectures import CausalModel
+from trainer.card import CardFacts, CurveFacts, DataFacts, write_card
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
@@ -31,66 +31,44 @@ def save_model(
     model.to("cpu").save_pretrained(output)
     for name in TOKENIZER_FILES:
         shutil.copyfile(Path(spec.tokenizer) / name, output / name)
-    (output / "README.md").write_text(model_card(spec, facts, lineage))
+    write_card(output, card_facts(spec, facts, lineage))
 
 
-def model_card(
+def card_facts(
     spec: PretrainSpec, facts: dict[str, Any], lineage: dict[str, str]
-) -> str:
-    """Return the card: what it is, how it was made, how to load it."""
-    loss = facts["validation_loss"]
-    rows = {
-        "family": spec.family,
-        "parameters": f"{facts['parameters']:,}",
-        "layers, heads, width": f"{spec.layers}, {spec.heads}, {spec.width}",
-        "context": f"{spec.context} tokens",
-        "vocabulary": f"{facts['vocabulary_size']:,}",
-        "trained on": f"{facts['tokens']:,} tokens in {spec.max_steps:,} steps",
-        "validation loss": "not measured" if loss is None else f"{loss:.4f} nats/token",
-        "precision": facts["precision"],
-        "seed": spec.seed,
-    }
-    made_with = ("torch", "transformers")
-    origin = lineage | {
-        "spec (sha256)": spec.sha256(),
-        "made with": ", ".join(f"{name} {version(name)}" for name in made_with),
-    }
-    return f"""---
-library_name: transformers
-pipeline_tag: text-generation
----
-
-# A {spec.family} model pretrained with Trivium
-
-A decoder-only model trained from random weights to predict the next token. It
-continues text; it was not taught to follow instructions.
-
-| | |
-|---|---|
-{_table(rows)}
-
-## Where it comes from
-
-Trained from random weights; no other model is its parent.
-
-| | |
-|---|---|
-{_table(origin)}
-
-## How to load it
-
-```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
-tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
-```
-"""
-
-
-def _table(rows: Mapping[str, object]) -> str:
-    # A name is the uploader's own: it must not break out of its cell.
-    cells = {name: str(value).replace("|", "\\|") for name, value in rows.items()}
-    return "\n".join(
-        f"| {name} | {' '.join(cell.split())} |" for name, cell in cells.items()
+) -> CardFacts:
+    """Return what the card of a pretrained model says."""
+    return CardFacts(
+        title=f"A {FAMILIES[spec.family].title} model pretrained with Trivium",
+        architecture=FAMILIES[spec.family].architecture,
+        stage="base",
+        summary="Trained from random weights; no other model is its parent.",
+        about={
+            "family": spec.family,
+            "parameters": f"{facts['parameters']:,}",
+            "layers, heads, width": f"{spec.layers}, {spec.heads}, {spec.width}",
+            "context": f"{spec.context} tokens",
+            "vocabulary": f"{facts['vocabulary_size']:,}",
+            "precision": facts["precision"],
+            "seed": spec.seed,
+        },
+        spec=spec,
+        data=[
+            DataFacts(
+                lineage["source"],
+                rows=int(lineage["rows"]),
+                sha256=lineage["dataset (sha256)"],
+            )
+        ],
+        origin={"tokenizer (sha256)": lineage["tokenizer (sha256)"]},
+        curve=CurveFacts(
+            initial=facts["initial_validation_loss"],
+            best=facts["best_validation_loss"],
+            last=facts["validation_loss"],
+        ),
+        steps=spec.max_steps,
+        tokens=facts["tokens"],
+        seconds=facts["seconds"],
+        device=facts["device"],
+        num_devices=facts["num_devices"],
     )

@@ -401,6 +401,7 @@ class Pretraining:
             "vocabulary_size": self.corpus.vocabulary_size,
             "initial_validation_loss": self.losses.get("initial"),
             "validation_loss": self.losses.get("last"),
+            "best_validation_loss": self.losses.get("best"),
             "bytes_per_token": self.corpus.bytes_per_token,
             "tokens": self.spec.max_steps * self.spec.tokens_per_step,
             "seconds": self.seconds + time.monotonic() - self._began,

@@ -80,6 +80,7 @@ def open_corpus(dataset: Path, tokenizer: Path, context: Context) -> Corpus:
         bytes_per_token=card.bytes / max(1, meta["tokens"]),
         lineage={
             "source": card.source_name,
+            "rows": str(card.rows),
             "dataset (sha256)": card.content_sha256,
             "tokenizer (sha256)": tokenizer_sha256,
         },

@@ -57,6 +57,10 @@ class Client:
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
         return self._json("POST", path, json=body or {}, headers=headers)
 
+    def patch(self, path: str, body: Json) -> Json:
+        """PATCH an object with some of its fields."""
+        return self._json("PATCH", path, json=body)
+
     def delete(self, path: str) -> None:
         """DELETE something."""
         response = self._send("DELETE", path)

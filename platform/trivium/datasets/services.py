@@ -104,13 +104,15 @@ def forget_stale_uploads(*, project: Project) -> None:
         delete_upload(upload)
 
 
-def name_source(*, project: Project, created_by: User, source: str) -> Upload:
+def name_source(
+    *, project: Project, created_by: User, source: str, may_be_folder: bool = False
+) -> Upload:
     """Refer to a server-side path or URL below one of `TRIVIUM_IMPORT_ROOTS`.
 
     Raises:
         SubmitError: it lies outside of them, or is not there.
     """
-    allowed = allowed_source(source)
+    allowed = allowed_source(source, may_be_folder=may_be_folder)
     return Upload.objects.create(
         project=project,
         created_by=created_by,
@@ -125,7 +127,7 @@ def name_of_source(source: str) -> str:
     return source.rstrip("/").rsplit("/", 1)[-1][:255]
 
 
-def allowed_source(source: str) -> str:
+def allowed_source(source: str, *, may_be_folder: bool = False) -> str:
     """Return a path or URL as it may be read.
 
     Raises:
@@ -149,8 +151,9 @@ def allowed_source(source: str) -> str:
         path = Path(source).resolve() if "\0" not in source else Path()
         for root in settings.IMPORT_ROOTS:
             if "://" not in root and path.is_relative_to(Path(root).resolve()):
-                if not path.is_file():
-                    raise SubmitError(f"{source!r} is not a file", field="path")
+                if not (path.is_file() or (may_be_folder and path.is_dir())):
+                    what = "a file or folder" if may_be_folder else "a file"
+                    raise SubmitError(f"{source!r} is not {what}", field="path")
                 return str(path)
     raise SubmitError(
         f"{source!r} lies outside the allowed places: "

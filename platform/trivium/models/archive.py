@@ -1,16 +1,48 @@
-"""A folder as one zip, made while it is sent: nothing is written, little is held."""
+"""Files as one zip, made while it is sent: nothing is written, little is held.
+
+Equal files make equal archives, so a broken download can go on where it stopped.
+"""
 
 import io
 import zipfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import IO, NamedTuple
 
 from asgiref.sync import sync_to_async
 
 PIECE = 2**20
-LARGE = 2**31 - 1
+LARGE = zipfile.ZIP64_LIMIT
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time a zip can name; equal files then make equal archives."""
+LOCAL, CENTRAL, END = 30, 46, 22
+DESCRIPTOR = 16
+"""Bytes of what a zip holds beside names and content."""
+END_64 = 56 + 20
+
+
+class Entry(NamedTuple):
+    """One file of an archive: where its bytes lie, or the bytes themselves."""
+
+    name: str
+    size: int
+    path: Path | None = None
+    content: bytes = b""
+
+    def open(self) -> IO[bytes]:
+        """Open it for reading."""
+        return io.BytesIO(self.content) if self.path is None else self.path.open("rb")
+
+
+def file_entry(name: str, path: Path) -> Entry:
+    """Return an entry for a file."""
+    return Entry(name, path.stat().st_size, path)
+
+
+def text_entry(name: str, text: str) -> Entry:
+    """Return an entry for a text."""
+    content = text.encode()
+    return Entry(name, len(content), content=content)
 
 
 class _Parts(io.RawIOBase):
@@ -33,21 +65,33 @@ class _Parts(io.RawIOBase):
         return taken
 
 
-def zip_parts(folder: Path, names: Sequence[str], *, top: str) -> Iterator[bytes]:
-    """Yield a zip of `names` in `folder`, below a folder `top`; stored, not packed.
+def zip_size(entries: Sequence[Entry], *, top: str) -> int:
+    """Return how many bytes `zip_parts` yields, without reading a file."""
+    offset = central = 0
+    for entry in entries:
+        name = len(f"{top}/{entry.name}".encode())
+        is_large = entry.size > LARGE
+        # Large entries, and those far behind, need fields of eight bytes.
+        extra = 16 * is_large + 8 * (offset > LARGE)
+        central += CENTRAL + name + (4 + extra if extra else 0)
+        offset += LOCAL + name + entry.size + DESCRIPTOR + 28 * is_large
+    is_64 = offset > LARGE or len(entries) > zipfile.ZIP_FILECOUNT_LIMIT
+    return offset + central + END + END_64 * is_64
+
+
+def zip_parts(entries: Sequence[Entry], *, top: str) -> Iterator[bytes]:
+    """Yield a zip of `entries` below a folder `top`; stored, not packed.
 
     Weights do not compress, and storing costs no time.
     """
     sink = _Parts()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for name in names:
-            path = folder / name
-            entry = zipfile.ZipInfo(f"{top}/{name}", EPOCH)
-            entry.external_attr = 0o644 << 16
-            is_large = path.stat().st_size > LARGE
+        for entry in entries:
+            about = zipfile.ZipInfo(f"{top}/{entry.name}", EPOCH)
+            about.external_attr = 0o644 << 16
             with (
-                path.open("rb") as source,
-                archive.open(entry, "w", force_zip64=is_large) as target,
+                entry.open() as source,
+                archive.open(about, "w", force_zip64=entry.size > LARGE) as target,
             ):
                 while piece := source.read(PIECE):
                     target.write(piece)
@@ -55,11 +99,20 @@ def zip_parts(folder: Path, names: Sequence[str], *, top: str) -> Iterator[bytes
     yield sink.take()
 
 
-async def stream_zip(
-    folder: Path, names: Sequence[str], *, top: str
-) -> AsyncIterator[bytes]:
+def cut(parts: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
+    """Yield what lies between two positions; what is before is made and dropped."""
+    position = 0
+    for part in parts:
+        wanted = part[max(0, start - position) : max(0, end - position)]
+        position += len(part)
+        if wanted:
+            yield wanted
+        if position >= end:
+            return
+
+
+async def stream(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the same to an async server, which would hold a plain iterator whole."""
-    parts = zip_parts(folder, names, top=top)
     following = sync_to_async(lambda: next(parts, b""), thread_sensitive=False)
     while part := await following():
         yield part

@@ -4,19 +4,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
-from runspec import PretrainSpec, SftSpec
+from runspec import ImportSpec, PretrainSpec, SftSpec
 from runspec.manifest import file_sha256
 from runspec.sft import KINDS_OF, TASKS_OF
 
 from trivium import storage
 from trivium.datasets.models import DatasetVersion
 from trivium.datasets.services import InUseError
-from trivium.models.models import LanguageModel
-from trivium.naming import clean_name, free_name
+from trivium.models.models import ADAPTER, LanguageModel
+from trivium.models.queries import what_uses
+from trivium.naming import clean_name, free_name, name_from_file
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
+
+FINETUNED: dict[str, dict[str, Any]] = {
+    "chat": {"has_chat_template": True},
+    "text-to-text": {"has_chat_template": False},
+    "classification": {
+        "head": "sequence-classification",
+        "loader": "AutoModelForSequenceClassification",
+    },
+}
+"""What is known of a model by what it was taught."""
+MAX_LICENCE = 100
+MAX_NOTES = 20_000
 
 
 def claim_pretrained(run: Run, spec: PretrainSpec, name: str) -> str:
@@ -51,6 +65,8 @@ def claim_finetuned(run: Run, spec: SftSpec, name: str) -> str:
         dataset=DatasetVersion.objects.get(pk=spec.datasets[0]),
         tokenizer=parent.tokenizer,
         family=parent.family,
+        licence=parent.licence,
+        recognised=FINETUNED[spec.task],
         stage=LanguageModel.Stage.INSTRUCT,
         architecture=parent.architecture,
     )
@@ -59,6 +75,12 @@ def claim_finetuned(run: Run, spec: SftSpec, name: str) -> str:
 def _must_suit(
     spec: SftSpec, parent: LanguageModel, datasets: list[DatasetVersion]
 ) -> None:
+    if not parent.architecture:
+        raise SubmitError(
+            f"model: {parent} is still being imported, and what it is is not known "
+            "yet; wait for its run",
+            field="model",
+        )
     if TASKS_OF[parent.architecture] != spec.task:
         raise SubmitError(
             f"task: {parent} is an {parent.get_architecture_display().lower()}; it "
@@ -72,6 +94,35 @@ def _must_suit(
                 f"learns from {' or '.join(KINDS_OF[spec.task])}",
                 field="datasets",
             )
+
+
+def claim_imported(run: Run, spec: ImportSpec, name: str) -> str:
+    """Make the model an import will fill; returns its name.
+
+    What it is (architecture, family, stage) is known when the import has ended.
+
+    Raises:
+        SubmitError: it shall come from the Hub, and that is not allowed here.
+    """
+    if spec.hub_id and not settings.HUB:
+        raise SubmitError(
+            "this installation may not reach the Hugging Face Hub; upload the model, "
+            "or ask an admin to set TRIVIUM_HUB=true",
+            field="hub_id",
+        )
+    chosen = LanguageModel.Stage.BASE if spec.stage == "auto" else spec.stage
+    return _claim(
+        run,
+        name
+        or free_model_name(
+            run, spec.hub_id.rpartition("/")[2] or name_from_file(spec.file_name)
+        ),
+        dataset=None,
+        tokenizer=None,
+        family="",
+        stage=chosen,
+        architecture="",
+    )
 
 
 def free_model_name(run: Run, wanted: str) -> str:
@@ -105,9 +156,13 @@ def _claim(
 
 def publish_model(run: Run, output: Path, result: dict[str, Any]) -> dict[str, Any]:
     """Publish the files of a finished run; return what its model holds then."""
+    found = [*sorted(output.iterdir()), *sorted((output / ADAPTER).glob("*"))]
     files = {
-        file.name: {"size": file.stat().st_size, "sha256": file_sha256(file)}
-        for file in sorted(output.iterdir())
+        file.relative_to(output).as_posix(): {
+            "size": file.stat().st_size,
+            "sha256": file_sha256(file),
+        }
+        for file in found
         if file.is_file()
     }
     key = storage.publish(output, f"models/{run.pk}-{run.fence}")
@@ -120,16 +175,52 @@ def publish_model(run: Run, output: Path, result: dict[str, Any]) -> dict[str, A
     }
 
 
+def publish_imported(run: Run, output: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """Publish an imported model; return what it was recognised to be, too."""
+    known = ("architecture", "family", "stage", "recognised", "origin", "warnings")
+    return {
+        **publish_model(run, output, result),
+        **{name: result[name] for name in known},
+        "licence": result["licence"][:MAX_LICENCE],
+    }
+
+
+def describe_model(
+    model: LanguageModel, *, licence: str | None = None, notes: str | None = None
+) -> None:
+    """Change licence and notes, which become part of its card; None keeps one.
+
+    Raises:
+        SubmitError: a text is too long, or holds what no text has.
+    """
+    changes = {}
+    if licence is not None:
+        changes["licence"] = " ".join(licence.split())
+    if notes is not None:
+        changes["notes"] = notes.replace("\r\n", "\n").strip()
+    limits = {"licence": MAX_LICENCE, "notes": MAX_NOTES}
+    for field, text in changes.items():
+        if len(text) > limits[field]:
+            raise SubmitError(
+                f"{field}: it has {len(text):,} characters; {limits[field]:,} are "
+                "allowed",
+                field=field,
+            )
+        if "\0" in text:
+            raise SubmitError(f"{field}: it holds a NUL character", field=field)
+    for field, text in changes.items():
+        setattr(model, field, text)
+    model.save(update_fields=list(changes))
+
+
 @transaction.atomic
 def delete_model(model: LanguageModel) -> None:
     """Delete a model nothing depends on.
 
     Raises:
-        InUseError: another model was made from it, or its run is at work.
+        InUseError: another model was made from it, or a run needs or makes it.
     """
-    users = [f"model {item}" for item in model.children.all()[:5]]
-    if model.run is not None and not model.run.is_finished:
-        users.append(f"run {model.run}")
+    users = what_uses(model)
     if users:
         raise InUseError(f"{model} is used by {', '.join(users)}")
     path = model.path

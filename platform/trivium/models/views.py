@@ -1,42 +1,49 @@
-"""Pages of models: list, one model, its files as one download."""
+"""Pages of models: list, one model, what people say of it, its download."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.http import content_disposition_header
-from django.utils.text import slugify
 from django.views.decorators.http import require_POST, require_safe
+from runspec.families import FAMILIES
 
-from trivium import storage
 from trivium.datasets.services import InUseError
-from trivium.http import SignedInRequest
+from trivium.http import SignedInRequest, add_form_error
 from trivium.models import queries, services
-from trivium.models.archive import stream_zip
 from trivium.models.card import card_html
-from trivium.models.models import LanguageModel
+from trivium.models.download import folder_name, send_zip
+from trivium.models.forms import DescribeForm, ModelFilter
+from trivium.models.loading import loading_code
+from trivium.models.models import LOADERS, LanguageModel
 from trivium.pages.lineage import model_levels
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
+from trivium.runs.errors import SubmitError
 
 MAX_LISTED = 500
-MAX_FOLDER_NAME = 80
+TEACH = {
+    "decoder": "Teach it to follow instructions",
+    "encoder": "Teach it to classify",
+    "encoder-decoder": "Teach it a task",
+}
+LANGUAGE_HEADS = set(LOADERS.values())
+"""Loaders of models that can be pretrained further."""
 
 
 @login_required
 @require_safe
 def list_models(request: SignedInRequest, slug: str) -> HttpResponse:
-    """List a project's models; `?q=` narrows by name."""
+    """List a project's models; the address narrows by name, stage and kind."""
     project = get_project(request.user, slug)
-    search = request.GET.get("q", "").replace("\0", "").strip()
     models = queries.models_visible_to(request.user).filter(project=project)
-    if search:
-        models = models.filter(name__icontains=search)
+    narrow = ModelFilter(request.GET, families=queries.families_of(project))
+    chosen = narrow.chosen()
     context = {
         "project": project,
-        "models": models.order_by("-pk")[:MAX_LISTED],
-        "search": search,
+        "models": queries.narrowed(models, **chosen).order_by("-pk")[:MAX_LISTED],
+        "filter": narrow,
+        "is_narrowed": bool(chosen),
         "can_edit": has_role(request.user, project, Role.ENGINEER),
     }
     return render(request, "models/list.html", context)
@@ -54,18 +61,59 @@ def new_model(request: SignedInRequest, slug: str) -> HttpResponse:
 @login_required
 @require_safe
 def model_detail(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
-    """Show one model: its card, files and lineage."""
+    """Show one model: what it is, its warnings, card, files and lineage."""
     project = get_project(request.user, slug)
     model = find_model(request, project, pk)
+    form = DescribeForm(initial={"licence": model.licence, "notes": model.notes})
+    return show_model(request, model, form)
+
+
+def show_model(
+    request: SignedInRequest,
+    model: LanguageModel,
+    form: DescribeForm,
+    status: int = 200,
+) -> HttpResponse:
+    """Render the page of a model, with the form of what people say of it."""
     context = {
-        "project": project,
+        "project": model.project,
         "model": model,
+        "form": form,
         "card": card_html(model),
         "levels": model_levels(model),
-        "folder": folder_name(model),
-        "can_edit": has_role(request.user, project, Role.ENGINEER),
+        "code": loading_code(model, folder_name(model)),
+        "teach": teach_label(model),
+        "can_go_on": model.family in FAMILIES and model.loader in LANGUAGE_HEADS,
+        "users": queries.what_uses(model),
+        "can_edit": has_role(request.user, model.project, Role.ENGINEER),
     }
-    return render(request, "models/detail.html", context)
+    return render(request, "models/detail.html", context, status=status)
+
+
+def teach_label(model: LanguageModel) -> str:
+    """Return what the button says that leads to fine-tuning."""
+    if model.stage == LanguageModel.Stage.BASE:
+        return TEACH.get(model.architecture, "")
+    return "" if model.stage == LanguageModel.Stage.REWARD else "Fine-tune it further"
+
+
+@login_required
+@require_POST
+def describe_model(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
+    """Keep licence and notes of a model."""
+    project = get_project(request.user, slug)
+    require_role(request.user, project, Role.ENGINEER)
+    model = find_model(request, project, pk)
+    form = DescribeForm(request.POST)
+    if form.is_valid():
+        try:
+            services.describe_model(model, **form.cleaned_data)
+        except SubmitError as error:
+            add_form_error(form, error)
+        else:
+            messages.success(request, "Saved; the card has it too.")
+            return redirect("models:detail", slug, pk)
+    return show_model(request, model, form, status=422)
 
 
 @login_required
@@ -73,23 +121,10 @@ def model_detail(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
 def download_model(
     request: SignedInRequest, slug: str, pk: int
 ) -> HttpResponse | StreamingHttpResponse:
-    """Send all files of a model as one zip."""
+    """Send a model as one zip: `?part=` whole, merged or adapter."""
     project = get_project(request.user, slug)
     model = find_model(request, project, pk)
-    if not model.is_ready:
-        raise Http404("this model is not ready")
-    try:
-        folder = storage.local_copy(model.path)
-        names = [path.name for path in sorted(folder.iterdir()) if path.is_file()]
-    except OSError:
-        raise Http404("the files of this model are gone") from None
-    top = folder_name(model)
-    response = StreamingHttpResponse(
-        stream_zip(folder, names, top=top), content_type="application/zip"
-    )
-    disposition = content_disposition_header(as_attachment=True, filename=f"{top}.zip")
-    response.headers["Content-Disposition"] = disposition or "attachment"
-    return response
+    return send_zip(request, model, request.GET.get("part", "whole"))
 
 
 @login_required
@@ -114,8 +149,3 @@ def find_model(request: SignedInRequest, project: Project, pk: int) -> LanguageM
     return get_object_or_404(
         models.select_related("project", "tokenizer__dataset__dataset"), pk=pk
     )
-
-
-def folder_name(model: LanguageModel) -> str:
-    """Return the name of the folder inside the download."""
-    return slugify(model.name)[:MAX_FOLDER_NAME] or f"model-{model.pk}"

@@ -20,6 +20,7 @@ OUTPUT_NOUNS = {
     "tokenizer": "tokenizer",
     "pretrain": "model",
     "sft": "model",
+    "import": "model",
 }
 RETRY_SETTINGS: dict[str, tuple[str, ...]] = {
     "out_of_memory": ("batch_size", "accumulation", "context"),

@@ -64,7 +64,7 @@ def open_files(
     Raises:
         BadInputError: it is no data file, or an archive that is not safe.
     """
-    ending, packing = _ending(file_name)
+    ending, packing = split_ending(file_name)
     with path.open("rb") as stream:
         magic = stream.read(8)
     if not magic:
@@ -80,7 +80,7 @@ def open_files(
         return
     with path.open("rb") as stream:
         budget.position = stream.tell
-        chunks = _unpacked(stream, packing, budget, file_name)
+        chunks = unpacked(stream, packing, budget, file_name)
         if ending == "tar":
             yield from _tar_files(chunks, file_name, budget, notes)
             return
@@ -95,7 +95,7 @@ def open_files(
         yield DataFile(file_name, known, chunks, path=None if packing else path)
 
 
-def _ending(name: str) -> tuple[str, str]:
+def split_ending(name: str) -> tuple[str, str]:
     """Return (`jsonl`, `gz`) for `rows.jsonl.gz`; either may be empty."""
     parts = PurePosixPath(name.lower().strip()).name.split(".")
     if parts[-1] == "tgz":
@@ -104,7 +104,7 @@ def _ending(name: str) -> tuple[str, str]:
     return (parts[-1] if len(parts) > 1 else ""), packing
 
 
-def _unpacked(
+def unpacked(
     stream: Readable, packing: str, budget: Budget, name: str
 ) -> Iterator[bytes]:
     if packing == "gz":
@@ -149,7 +149,7 @@ def _check_name(archive: str, member: str) -> None:
 
 def _member_format(archive: str, member: str, notes: Notes) -> str | None:
     """Return how to read a member, or None where it is to be passed over."""
-    ending, _ = _ending(member)
+    ending, _ = split_ending(member)
     parts = PurePosixPath(member).parts
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
         return None
@@ -169,7 +169,7 @@ def _zip_files(
     with closing(archive):
         assert archive.fp is not None
         budget.position = archive.fp.tell
-        _check_zip(archive.infolist(), name)
+        check_zip(archive.infolist(), name)
         found = False
         for info in archive.infolist():
             known = (
@@ -178,12 +178,12 @@ def _zip_files(
             if known is None:
                 continue
             found = True
-            chunks = _zip_chunks(archive, info, name, budget)
+            chunks = zip_chunks(archive, info, name, budget)
             yield _member(info.filename, known, chunks, budget)
         _require_members(found, name)
 
 
-def _check_zip(members: list[zipfile.ZipInfo], name: str) -> None:
+def check_zip(members: list[zipfile.ZipInfo], name: str) -> None:
     """Look at every member before the first is read."""
     if len(members) > MAX_MEMBERS:
         raise BadInputError(f"{name} has more than {MAX_MEMBERS:,} members")
@@ -200,7 +200,7 @@ def _check_zip(members: list[zipfile.ZipInfo], name: str) -> None:
         seen.add(info.filename)
 
 
-def _zip_chunks(
+def zip_chunks(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, budget: Budget
 ) -> Iterator[bytes]:
     try:
@@ -222,7 +222,7 @@ def _tar_files(
     try:
         with tarfile.open(fileobj=ChunkStream(chunks), mode="r|") as archive:
             for info in archive:
-                _check_tar(info, name, seen)
+                check_tar(info, name, seen)
                 known = _member_format(name, info.name, notes) if info.isreg() else None
                 stream = archive.extractfile(info) if known else None
                 if known is None or stream is None:
@@ -234,7 +234,7 @@ def _tar_files(
     _require_members(found, name)
 
 
-def _check_tar(info: tarfile.TarInfo, name: str, seen: set[str]) -> None:
+def check_tar(info: tarfile.TarInfo, name: str, seen: set[str]) -> None:
     _check_name(name, info.name)
     if not (info.isreg() or info.isdir()) or info.issparse():
         raise _refuse_member(name, info.name, "is a link, device or sparse file")
@@ -247,10 +247,10 @@ def _check_tar(info: tarfile.TarInfo, name: str, seen: set[str]) -> None:
 
 def _member(name: str, known: str, chunks: Iterator[bytes], budget: Budget) -> DataFile:
     """Return a member, expanded where it is itself compressed."""
-    _, packing = _ending(name)
+    _, packing = split_ending(name)
     shown_name = shown(name).strip('"')
     if packing:
-        chunks = _unpacked(ChunkStream(chunks), packing, budget, shown_name)
+        chunks = unpacked(ChunkStream(chunks), packing, budget, shown_name)
     return DataFile(shown_name, known, chunks)
 
 

@@ -6,15 +6,28 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from runspec.families import Architecture
 from runspec.layout import OUTPUT
+from runspec.manifest import file_sha256
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from trainer.card import CardFacts, CurveFacts, DataFacts, ParentFacts, write_card
 from trainer.sft.adapters import merged, save_adapter
 from trainer.sft.loading import load_model
 from trainer.sft.parts import Parts
 
 ADAPTER = "adapter"
+ARCHITECTURE_OF: dict[str, Architecture] = {
+    "chat": "decoder",
+    "text-to-text": "encoder-decoder",
+    "classification": "encoder",
+}
+SUMMARIES = {
+    "chat": "Taught by examples to answer in a conversation.",
+    "text-to-text": "Taught by examples to turn one text into another.",
+    "classification": "Taught by examples to tell texts apart by a label.",
+}
 
 
 def write_output(folder: Path, model: Any, parts: Parts, facts: dict[str, Any]) -> None:
@@ -35,7 +48,7 @@ def write_output(folder: Path, model: Any, parts: Parts, facts: dict[str, Any]) 
     model.to("cpu")
     model.save_pretrained(output)
     parts.tokenizer.save_pretrained(output)
-    (output / "README.md").write_text(card(parts, facts))
+    write_card(output, card_facts(parts, facts))
 
 
 def unquantized(parts: Parts, adapter: Path) -> PeftModel:
@@ -51,20 +64,50 @@ def unquantized(parts: Parts, adapter: Path) -> PeftModel:
         return PeftModel.from_pretrained(base, adapter)
 
 
-def card(parts: Parts, facts: dict[str, Any]) -> str:
-    """Return the card: what it is, and what was measured."""
-    rows = "\n".join(
-        f"| {name} | {value:.4g} |" for name, value in facts["measured"].items()
+def card_facts(parts: Parts, facts: dict[str, Any]) -> CardFacts:
+    """Return what the card of a fine-tuned model says."""
+    spec = parts.spec
+    measured = {k: v for k, v in facts["measured"].items() if k != "loss"}
+    return CardFacts(
+        title="A model fine-tuned with Trivium",
+        architecture=ARCHITECTURE_OF[spec.task],
+        stage="instruct",
+        head="sequence-classification" if spec.task == "classification" else "",
+        summary=SUMMARIES[spec.task],
+        about={
+            "parameters": f"{facts['parameters']:,}",
+            "of them trained": f"{facts['trained_parameters']:,}",
+            "method": spec.method,
+            "chat template": facts["template"],
+            "labels": ", ".join(facts["labels"]),
+            "precision": facts["precision"],
+            "seed": spec.seed,
+        },
+        spec=spec,
+        data=[
+            DataFacts(
+                source.name,
+                rows=source.card.rows,
+                sha256=source.card.content_sha256,
+                note=source.card.kind,
+            )
+            for source in parts.sources
+        ],
+        parents=parents_of(Path(spec.model)),
+        curve=CurveFacts(
+            initial=facts["initial_validation_loss"], last=facts["validation_loss"]
+        ),
+        evaluation=measured,
+        steps=facts["steps"],
+        tokens=facts["tokens"],
+        seconds=facts["seconds"],
+        device=facts["device"],
+        num_devices=facts["num_devices"],
     )
-    return f"""---
-library_name: transformers
----
 
-# A model fine-tuned with Trivium
 
-Task: {parts.spec.task}. It saw {facts["rows"]:,} rows in {facts["steps"]:,} steps.
-
-| measured on rows it has not seen | |
-|---|---|
-{rows}
-"""
+def parents_of(folder: Path) -> list[ParentFacts]:
+    """Return the model that was fine-tuned, known here by its weights alone."""
+    weights = folder / "model.safetensors"
+    sha256 = file_sha256(weights) if weights.is_file() else ""
+    return [ParentFacts("the model that was fine-tuned", sha256)]

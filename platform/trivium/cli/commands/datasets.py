@@ -183,7 +183,7 @@ def send(context: Context, path: Path, address: str, fields: Json) -> Json:
         file = path.open("rb")
     except OSError as error:
         raise CliError(f"{path} cannot be read: {error.strerror}") from None
-    with file, _Watched(file, size, is_shown=not context.is_json) as watched:
+    with file, Watched(file, size, is_shown=not context.is_json) as watched:
         return context.client.upload(address, watched, path.name, fields)  # type: ignore[arg-type]
 
 
@@ -249,7 +249,7 @@ def delete_version(context: Context) -> int:
     return 0
 
 
-class _Watched:
+class Watched:
     """A file that moves a progress bar while it is read."""
 
     def __init__(self, file: IO[bytes], size: int, *, is_shown: bool) -> None:
