@@ -18,7 +18,7 @@ from trivium.api.files import FileOut, send_file
 from trivium.api.idempotency import REPLAYED, once
 from trivium.api.pagination import Cursor, Limit, Page, PageOf, find, page
 from trivium.api.schema import Body
-from trivium.datasets.api import MAX_ENVELOPE_BYTES, parse_settings
+from trivium.datasets.importing_api import MAX_ENVELOPE_BYTES, parse_settings
 from trivium.datasets.models import Upload
 from trivium.datasets.services import create_upload, name_source
 from trivium.models import queries, services
