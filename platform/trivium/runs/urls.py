@@ -25,6 +25,11 @@ urlpatterns = [
         views_actions.pin_checkpoint,
         name="pin",
     ),
+    path(
+        RUN + "checkpoints/<int:checkpoint_id>/delete/",
+        views_actions.delete_checkpoint,
+        name="delete-checkpoint",
+    ),
     path(RUN + "stream/", views_live.stream_run, name="stream"),
     path(RUN + "chart-data/", views_live.chart_data, name="chart-data"),
     path(RUN + "log/", views_live.show_log, name="log"),

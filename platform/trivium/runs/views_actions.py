@@ -177,3 +177,24 @@ def pin_checkpoint(
     response = redirect("runs:detail", slug, run.pk)
     response["Location"] += "?tab=checkpoints"
     return response
+
+
+@login_required
+@require_POST
+def delete_checkpoint(
+    request: SignedInRequest, slug: str, run_id: int, checkpoint_id: int
+) -> HttpResponse:
+    """Delete a checkpoint nothing depends on, or say what does."""
+    run = find_run(request, slug, run_id, least=Role.ENGINEER)
+    try:
+        step = checkpoints.delete_checkpoint(run=run, checkpoint_id=checkpoint_id)
+    except checkpoints.CheckpointInUseError as error:
+        messages.error(request, sentence(error))
+    else:
+        if step is None:
+            messages.warning(request, "That checkpoint is gone.")
+        else:
+            messages.success(request, f"The checkpoint of step {step} was deleted.")
+    response = redirect("runs:detail", slug, run.pk)
+    response["Location"] += "?tab=checkpoints"
+    return response

@@ -14,7 +14,7 @@ from trivium.models.models import LanguageModel
 from trivium.pages import lineage
 from trivium.pages.templatetags import numbers
 from trivium.projects.models import Project
-from trivium.runs import logs
+from trivium.runs import logs, retention
 from trivium.runs.forms import extra_of, label_of, shown
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
@@ -299,10 +299,18 @@ def log_tab(run: Run, attempt: int) -> dict[str, Any]:
 
 
 def checkpoints_tab(run: Run) -> dict[str, Any]:
-    """Checkpoints, and the best figure among them."""
+    """Checkpoints, the best figure among them, what stays and the disk it takes."""
+    rules = ("checkpoint_every", "keep_checkpoints", "keep_every")
+    fields = SPECS[run.kind].model_fields if run.kind in SPECS else {}
     return {
+        "rules": [
+            {"label": label_of(name, fields[name]), "value": run.spec[name]}
+            for name in rules
+            if name in fields and run.spec.get(name)
+        ],
         "checkpoints": run.checkpoints.order_by("-step")[:MAX_ROWS],
         "best": run.checkpoints.aggregate(best=Min("metric"))["best"],
+        "disk": retention.outlook(run),
     }
 
 
