@@ -11,6 +11,7 @@ from trivium.datasets.importing_api import router as importing
 from trivium.models.api import router as models
 from trivium.projects.api import router as projects
 from trivium.runs.api import router as runs
+from trivium.runs.compare_api import router as comparing
 from trivium.runs.watch_api import router as watching
 from trivium.tokenizers.api import router as tokenizers
 from trivium.workers.api import router as workers
@@ -67,6 +68,7 @@ def build_api() -> NinjaAPI:
         built.add_router(f"/{noun}", router, tags=[noun])
     built.add_router("/datasets", importing, tags=["datasets"])
     built.add_router("/runs", watching, tags=["runs"])
+    built.add_router("/runs", comparing, tags=["runs"])
     return built
 
 

@@ -15,6 +15,13 @@ def runs_visible_to(user: User) -> QuerySet[Run]:
     return Run.objects.filter(project__in=projects_visible_to(user))
 
 
+def hide_preflights(runs: QuerySet[Run], *, kind: str | None = None) -> QuerySet[Run]:
+    """Leave out the checks of other runs, which those runs show, unless asked for."""
+    if kind == Run.Kind.PREFLIGHT:
+        return runs
+    return runs.exclude(kind=Run.Kind.PREFLIGHT)
+
+
 def claimable_runs(queues: list[str]) -> QuerySet[Run]:
     """Return queued runs, best first: priority, then whose owner has least running."""
     live_of_owner = (

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from trivium.http import SignedInRequest
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, require_role
-from trivium.runs import checkpoints, kinds, services, watching
+from trivium.runs import again, checkpoints, kinds, services, watching
 from trivium.runs.errors import IllegalTransitionError, SubmitError
 from trivium.runs.forms import RetryForm
 from trivium.runs.models import Run
@@ -159,6 +159,24 @@ def retry_run(request: SignedInRequest, slug: str, run_id: int) -> HttpResponse:
         messages.error(request, sentence(error))
         return redirect("runs:detail", slug, run.pk)
     messages.success(request, f"Trying {run.name} again.")
+    return redirect("runs:detail", slug, new.pk)
+
+
+@login_required
+@require_POST
+def run_again(request: SignedInRequest, slug: str, run_id: int) -> HttpResponse:
+    """Queue the same spec once more, under a name of its own."""
+    run = find_run(request, slug, run_id, least=Role.ENGINEER)
+    try:
+        new = again.run_again(run=run, actor=request.user)
+    except ValidationError as error:
+        for one in error.errors():
+            messages.error(request, one["msg"].removeprefix("Value error, "))
+        return redirect("runs:detail", slug, run.pk)
+    except (SubmitError, ValueError) as error:
+        messages.error(request, sentence(error))
+        return redirect("runs:detail", slug, run.pk)
+    messages.success(request, f"{new.name} is queued, with the settings of {run.name}.")
     return redirect("runs:detail", slug, new.pk)
 
 

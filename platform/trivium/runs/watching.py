@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from django.db.models import Min, QuerySet
+from django.db.models import Min, Prefetch, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from runspec import SPECS, parse_spec
@@ -35,6 +35,10 @@ TABS = {
 }
 CURVED = {Run.Kind.PRETRAIN, Run.Kind.SFT}
 """Kinds whose page opens on charts even before there is a point."""
+
+
+VARIED = {Run.Kind.TOKENIZER, Run.Kind.PRETRAIN, Run.Kind.SFT}
+"""Kinds with settings worth changing, by the form or by a sweep."""
 
 
 class Actions(NamedTuple):
@@ -76,8 +80,14 @@ class Relative(NamedTuple):
 
 def runs_for_pages(project: Project) -> QuerySet[Run]:
     """Return a project's runs with what a row shows of them."""
-    return Run.objects.filter(project=project).select_related(
-        "project", "created_by", "worker"
+    return (
+        Run.objects.filter(project=project)
+        .select_related("project", "created_by", "worker")
+        .prefetch_related(
+            Prefetch(
+                "depends_on", Run.objects.filter(kind=Run.Kind.PREFLIGHT), "preflights"
+            )
+        )
     )
 
 
@@ -116,8 +126,13 @@ def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
         "can": can,
         "can_edit": can_edit,
         "can_retry": can.retry and can_edit,
+        "can_vary": run.kind in VARIED,
         "resume_step": resume_step(run) if can.retry else None,
         "attempt": attempt,
+        "preflight": run.depends_on.filter(kind=Run.Kind.PREFLIGHT).last(),
+        "checked": run.dependants.order_by("pk").first()
+        if run.kind == Run.Kind.PREFLIGHT
+        else None,
         "why_it_waits": why_it_waits(run.queue, run.num_devices)
         if run.state == Run.State.QUEUED
         else "",
@@ -188,6 +203,8 @@ def settings_of(run: Run) -> list[Setting]:
         if name == "kind" or "reference" in extra or name not in run.spec:
             continue
         value = run.spec[name]
+        if isinstance(value, dict):  # a preflight's training, which its run shows
+            continue
         default = field.get_default()
         if isinstance(value, list):
             default = list(default or ())
