@@ -338,24 +338,11 @@ def spec_tab(run: Run) -> dict[str, Any]:
 
 def lineage_tab(run: Run) -> dict[str, Any]:
     """What the run read and what it makes, and runs before and after."""
-    output = output_of(run)
-    this = lineage.current(lineage.run_node(run.project.slug, run))
-    levels = [
-        [node_of(relative) for relative in inputs_of(run)],
-        [this],
-        [node_of(output)] if output else [],
-    ]
     return {
-        "levels": [level for level in levels if level],
+        "levels": lineage.run_levels(run),
         "depends_on": run.depends_on.order_by("pk"),
         "dependants": run.dependants.order_by("pk")[:MAX_ROWS],
     }
-
-
-def node_of(relative: Relative) -> lineage.Node:
-    """Return an object as a node of the picture."""
-    hue = {"dataset": "data", "tokenizer": "tokenizer"}.get(relative.noun, "grammar")
-    return lineage.Node(relative.noun.capitalize(), relative.name, relative.url, hue)
 
 
 def events_tab(run: Run) -> dict[str, Any]:
