@@ -57,8 +57,8 @@ def world(project) -> dict:
 
 
 def labels(picture: lineage.Picture) -> list[str]:
-    """Return what is drawn, from left to right."""
-    boxes = sorted(picture.wide.boxes, key=lambda box: (box.x, box.node.label))
+    """Return what is drawn on a phone, from top to bottom."""
+    boxes = sorted(picture.tall.boxes, key=lambda box: (box.y, box.node.label))
     return [box.node.label for box in boxes]
 
 
@@ -76,9 +76,9 @@ def test_every_dataset_of_a_mix_leads_to_its_model(world):
 def test_a_model_shows_everything_it_came_from_beside_its_nearest(world):
     picture = lineage.model_levels(world["tuned"])
     run = f"Fine-tuning #{world['run'].pk}"
-    assert labels(picture) == [
-        "Book v1", "Letters", "Base", "Chats v1", "Questions v1", run, "Tuned",
-    ]  # fmt: skip
+    assert labels(picture)[:2] == ["Book v1", "Letters"]
+    assert set(labels(picture)[2:5]) == {"Base", "Chats v1", "Questions v1"}
+    assert labels(picture)[5:] == [run, "Tuned"]
     edges = {(line.count("M"), line.count("C")) for line in picture.wide.lines}
     assert edges == {(1, 1)}
     # Book to tokenizer and base, tokenizer to base, three to the run, run to model.
@@ -113,12 +113,24 @@ def test_a_deep_line_of_models_is_cut_in_the_picture_and_listed_whole(
     assert picture.num_after == 149
     assert len(picture.wide.boxes) == 2 * lineage.MAX_EACH_WAY + 1
     assert picture.num_hidden == 300 - len(picture.wide.boxes)
-    xs = {box.node.label: box.x for box in picture.wide.boxes}
-    assert all(xs[f"m{a}"] < xs[f"m{b}"] for a, b in pairwise(range(126, 175)))
+    ys = {box.node.label: box.y for box in picture.wide.boxes}
+    assert all(ys[f"m{a}"] < ys[f"m{b}"] for a, b in pairwise(range(134, 167)))
     client.force_login(vera)
     address = reverse("pages:lineage", args=[project.slug, "model", models[0].pk])
     page = client.get(address)
     assert len(page.context["family"].after) == 299
+
+
+def test_many_siblings_do_not_crowd_out_a_line(project):
+    base = add_model(project, "Base")
+    for number in range(60):
+        add_model(project, f"try {number}", base)
+    tuned = add_model(project, "Tuned", base)
+    add_model(project, "Aligned", tuned, stage="aligned")
+    picture = lineage.model_levels(base)
+    assert {"Tuned", "Aligned"} <= set(labels(picture))
+    assert len(picture.wide.boxes) == lineage.MAX_EACH_WAY + 1
+    assert picture.num_hidden == 62 - lineage.MAX_EACH_WAY
 
 
 def test_a_cycle_which_cannot_be_does_not_hang(project):

@@ -14,15 +14,19 @@ from trivium.pages.lineage_graph import (
     Key,
     insert_run,
     levels_of,
+    nearest,
     read_graph,
 )
 from trivium.projects.models import Project
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
 
-MAX_EACH_WAY = 24
+MAX_EACH_WAY = 16
 """Nodes drawn before and after the one in question; a page of its own lists all."""
 MAX_LISTED = 1000
+MAX_COLUMNS = 4
+"""More levels than these are drawn downwards on a wide screen too."""
+WIDE_PX, PHONE_PX = 700, 340
 ROADS = {"base": "grammar", "instruct": "logic"}
 RUN_HUES = {
     Run.Kind.INGEST: "data",
@@ -121,7 +125,11 @@ def family_of(project: Project, noun: str, pk: int) -> Family | None:
 def draw(project: Project, graph: Graph, key: Key) -> Picture:
     """Draw the nearest relatives of `key` in their levels."""
     before, after = graph.ancestors(key), graph.descendants(key)
-    shown = [*before[:MAX_EACH_WAY][::-1], key, *after[:MAX_EACH_WAY]]
+    shown = [
+        *nearest(before, graph.parents, most=MAX_EACH_WAY)[::-1],
+        key,
+        *nearest(after, graph.children, most=MAX_EACH_WAY),
+    ]
     nodes = nodes_of(project, shown, current=key)
     levels = [
         [nodes[one] for one in level if one in nodes]
@@ -135,8 +143,10 @@ def draw(project: Project, graph: Graph, key: Key) -> Picture:
     ]
     made = Counter(one.noun for one in after)
     return Picture(
-        draw_wide(levels, edges),
-        draw_tall(levels, edges),
+        draw_wide(levels, edges)
+        if len(levels) <= MAX_COLUMNS
+        else draw_tall(levels, edges, width=WIDE_PX, per_row=MAX_COLUMNS),
+        draw_tall(levels, edges, width=PHONE_PX, per_row=2),
         len(before),
         len(after),
         made_in_words(made),

@@ -1,6 +1,7 @@
 """Where the nodes and lines of a lineage are drawn: left to right, or downwards.
 
-A wide screen gets columns; a phone gets rows of two, so that nothing is cut.
+A short line of things gets columns. A long one, and any on a phone, goes downwards, a
+few nodes a row, so that nothing is cut at the side.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,12 +9,14 @@ from typing import Generic, NamedTuple, TypeVar
 
 N = TypeVar("N")
 
-WIDTH, HEIGHT = 190, 54
-GAP_X, GAP_Y = 46, 14
+WIDTH, HEIGHT = 144, 54
+GAP_X, GAP_Y = 38, 14
 MARGIN = 4
-TALL_WIDTH = 340
-PER_ROW = 2
-TALL_GAP_X, TALL_GAP_Y, LEVEL_GAP = 12, 10, 34
+ROW_GAP_X, ROW_GAP_Y, LEVEL_GAP = 12, 10, 34
+CLEAR = 8
+"""How far a line keeps from a box it bows around."""
+BOW = 1 / 0.75
+"""A curve whose handles are moved by x bows by three quarters of x."""
 
 
 class Box(NamedTuple, Generic[N]):
@@ -51,48 +54,65 @@ def draw_wide(
             y = top + index * (HEIGHT + GAP_Y)
             boxes[node] = Box(node, x, y, WIDTH, HEIGHT)
     lines = [across(boxes[a], boxes[b]) for a, b in edges]
-    return Drawing(width, height, list(boxes.values()), lines)
+    room_for_bows = 2 * CLEAR if len(levels) > 2 else 0
+    return Drawing(width, height + room_for_bows, list(boxes.values()), lines)
 
 
 def draw_tall(
-    levels: Sequence[Sequence[N]], edges: Iterable[tuple[N, N]]
+    levels: Sequence[Sequence[N]],
+    edges: Iterable[tuple[N, N]],
+    *,
+    width: float,
+    per_row: int,
 ) -> Drawing[N]:
-    """Draw levels below each other, two nodes a row."""
+    """Draw levels below each other, up to `per_row` nodes a row."""
     boxes: dict[N, Box[N]] = {}
-    half = (TALL_WIDTH - 2 * MARGIN - TALL_GAP_X) / PER_ROW
+    one = (width - 2 * MARGIN - (per_row - 1) * ROW_GAP_X) / per_row
     y: float = MARGIN
     for level in levels:
-        for start in range(0, len(level), PER_ROW):
-            row = level[start : start + PER_ROW]
-            taken = len(row) * half + (len(row) - 1) * TALL_GAP_X
-            left = (TALL_WIDTH - taken) / 2
+        for start in range(0, len(level), per_row):
+            row = level[start : start + per_row]
+            taken = len(row) * one + (len(row) - 1) * ROW_GAP_X
+            left = (width - taken) / 2
             for index, node in enumerate(row):
-                x = left + index * (half + TALL_GAP_X)
-                boxes[node] = Box(node, x, y, half, HEIGHT)
-            y += HEIGHT + TALL_GAP_Y
-        y += LEVEL_GAP - TALL_GAP_Y
+                x = left + index * (one + ROW_GAP_X)
+                boxes[node] = Box(node, x, y, one, HEIGHT)
+            y += HEIGHT + ROW_GAP_Y
+        y += LEVEL_GAP - ROW_GAP_Y
     height = max(y - LEVEL_GAP, 0) + MARGIN
     lines = [downwards(boxes[a], boxes[b]) for a, b in edges]
-    return Drawing(TALL_WIDTH, height, list(boxes.values()), lines)
+    return Drawing(width, height, list(boxes.values()), lines)
 
 
 def across(start: Box[N], end: Box[N]) -> str:
-    """Return a curve from the right side of a box to the left side of another."""
+    """Return a curve from the right side of a box to the left side of another.
+
+    One that passes another column at the same height bows around what stands there.
+    """
     x1, y1 = start.x + start.width, start.y + start.height / 2
     x2, y2 = end.x, end.y + end.height / 2
     bend = max(20.0, (x2 - x1) / 2)
+    is_far = x2 - x1 > WIDTH
+    bow = (HEIGHT / 2 + CLEAR) * BOW if is_far and abs(y2 - y1) < HEIGHT else 0
     return (
-        f"M{x1:.0f} {y1:.1f}C{x1 + bend:.0f} {y1:.1f} "
-        f"{x2 - bend:.0f} {y2:.1f} {x2:.0f} {y2:.1f}"
+        f"M{x1:.0f} {y1:.1f}C{x1 + bend:.0f} {y1 + bow:.1f} "
+        f"{x2 - bend:.0f} {y2 + bow:.1f} {x2:.0f} {y2:.1f}"
     )
 
 
 def downwards(start: Box[N], end: Box[N]) -> str:
-    """Return a curve from the bottom of a box to the top of another."""
+    """Return a curve from the bottom of a box to the top of another.
+
+    One that passes another row in the same place bows around what stands there.
+    """
     x1, y1 = start.x + start.width / 2, start.y + start.height
     x2, y2 = end.x + end.width / 2, end.y
     bend = max(16.0, (y2 - y1) / 2)
+    is_far = y2 - y1 > HEIGHT
+    bow = (
+        (start.width / 2 + CLEAR) * BOW if is_far and abs(x2 - x1) < start.width else 0
+    )
     return (
-        f"M{x1:.1f} {y1:.0f}C{x1:.1f} {y1 + bend:.0f} "
-        f"{x2:.1f} {y2 - bend:.0f} {x2:.1f} {y2:.0f}"
+        f"M{x1:.1f} {y1:.0f}C{x1 + bow:.1f} {y1 + bend:.0f} "
+        f"{x2 + bow:.1f} {y2 - bend:.0f} {x2:.1f} {y2:.0f}"
     )

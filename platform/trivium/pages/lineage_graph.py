@@ -62,6 +62,29 @@ class Graph:
         return reach(key, self.children)
 
 
+def nearest(found: list[Key], edges: dict[Key, list[Key]], *, most: int) -> list[Key]:
+    """Return up to `most` of what was reached, without losing a line for its siblings.
+
+    Whatever leads further stays first; of the ends, each maker's first, then second.
+    """
+    ranks: dict[Key, int] = {}
+    taken: dict[Key, int] = defaultdict(int)
+    for key in found:
+        if edges.get(key):
+            ranks[key] = -1
+    back: dict[Key, Key] = {}
+    for key, others in edges.items():
+        for other in others:
+            back.setdefault(other, key)
+    for key in found:
+        if key not in ranks:
+            maker = back[key]
+            ranks[key] = taken[maker]
+            taken[maker] += 1
+    chosen = set(sorted(found, key=ranks.__getitem__)[:most])
+    return [key for key in found if key in chosen]
+
+
 def reach(start: Key, edges: dict[Key, list[Key]]) -> list[Key]:
     """Return what edges lead to from `start`, breadth first, `start` left out."""
     seen = {start}

@@ -10,6 +10,7 @@ from runspec import parse_spec
 
 from trivium.metrics import queries as metrics
 from trivium.metrics.queries import Curve
+from trivium.pages.templatetags import numbers
 from trivium.runs import differences
 from trivium.runs.charts import MAX_CURVES, MAX_POINTS, is_validation, title_of
 from trivium.runs.charts import last_part as kind_of_curve
@@ -17,6 +18,8 @@ from trivium.runs.models import Run
 
 MAX_COMPARED = 50
 MAX_COLUMNS = 12
+LARGE = 1000
+"""From here on nobody reads the decimals."""
 DIGITS = 6
 """Significant digits of a point: more are not seen, and make answers twice as long."""
 SMALLER_IS_BETTER = {"loss", "perplexity", "bits_per_byte", "bits_per_character"}
@@ -32,6 +35,12 @@ class Figure(NamedTuple):
 
     value: float | None
     is_best: bool = False
+
+    @property
+    def text(self) -> str:
+        """The value for a person."""
+        is_large = self.value is not None and abs(self.value) >= LARGE
+        return numbers.count(self.value) if is_large else numbers.decimal(self.value)
 
 
 class Column(NamedTuple):
@@ -72,6 +81,12 @@ class Line(NamedTuple):
     """Against the first run."""
 
     @property
+    def short_name(self) -> str:
+        """The name, of a sweep's member only what tells it from its siblings."""
+        is_member = bool(self.run.sweep_values)
+        return self.run.name.rpartition(" · ")[2] if is_member else self.run.name
+
+    @property
     def words(self) -> str:
         """The changes as one line."""
         return differences.as_sentence(self.changes)
@@ -98,7 +113,7 @@ def compare_runs(runs: Sequence[Run], *, sort: str = "") -> Comparison:
     names = differences.name_references(runs)
     settings = differences.differences(runs, names)
     ends = metrics.last_values([run.pk for run in runs])
-    columns = columns_of({name for found in ends.values() for name in found})
+    columns = table_columns({name for found in ends.values() for name in found})
     best = {column.name: best_of(column, ends) for column in columns}
     lines = [
         Line(
@@ -133,6 +148,12 @@ def columns_of(names: Collection[str]) -> list[Column]:
     return [Column(name, title_in_full(name), direction(name)) for name in ordered][
         :MAX_COLUMNS
     ]
+
+
+def table_columns(names: Collection[str]) -> list[Column]:
+    """Return the metrics worth comparing by their end: of a rate it says nothing."""
+    columns = columns_of(names)
+    return [column for column in columns if column.better] or columns
 
 
 def title_in_full(name: str) -> str:

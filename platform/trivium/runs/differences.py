@@ -189,7 +189,7 @@ def value_in_words(value: Any) -> str:
 
 def number_in_words(value: float) -> str:
     """0.0003 → 3e-4; 0.05 stays."""
-    if value == 0 or 1e-3 < abs(value) < 1e6:
+    if value == 0 or 0.01 <= abs(value) < 1e6:
         return f"{value:.6g}"
     mantissa, exponent = f"{value:.5e}".split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"

@@ -92,7 +92,7 @@ async function draw(held) {
   const told = await ask({ name: held.chart.name, x: xChoice.value });
   if (round !== held.round) return;
   const figure = Bokeh.Plotting.figure({
-    height: 300,
+    height: 260,
     sizing_mode: "stretch_width",
     tools: "pan,xwheel_zoom,box_zoom,reset",
     active_scroll: "xwheel_zoom",
