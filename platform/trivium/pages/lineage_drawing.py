@@ -13,10 +13,8 @@ WIDTH, HEIGHT = 144, 54
 GAP_X, GAP_Y = 38, 14
 MARGIN = 4
 ROW_GAP_X, ROW_GAP_Y, LEVEL_GAP = 12, 10, 34
-CLEAR = 8
-"""How far a line keeps from a box it bows around."""
-BOW = 1 / 0.75
-"""A curve whose handles are moved by x bows by three quarters of x."""
+BOW = 32
+"""How far the handles of a line lie outside that goes around a box."""
 
 
 class Box(NamedTuple, Generic[N]):
@@ -54,7 +52,7 @@ def draw_wide(
             y = top + index * (HEIGHT + GAP_Y)
             boxes[node] = Box(node, x, y, WIDTH, HEIGHT)
     lines = [across(boxes[a], boxes[b]) for a, b in edges]
-    room_for_bows = 2 * CLEAR if len(levels) > 2 else 0
+    room_for_bows = BOW if len(levels) > 2 else 0
     return Drawing(width, height + room_for_bows, list(boxes.values()), lines)
 
 
@@ -87,32 +85,36 @@ def draw_tall(
 def across(start: Box[N], end: Box[N]) -> str:
     """Return a curve from the right side of a box to the left side of another.
 
-    One that passes another column at the same height bows around what stands there.
+    One that would pass behind a column at the same height goes below it instead.
     """
     x1, y1 = start.x + start.width, start.y + start.height / 2
     x2, y2 = end.x, end.y + end.height / 2
+    if x2 - x1 > WIDTH and abs(y2 - y1) < HEIGHT:
+        x1, y1 = start.x + start.width / 2, start.y + start.height
+        x2, y2 = end.x + end.width / 2, end.y + end.height
+        low = max(y1, y2) + BOW
+        return f"M{x1:.1f} {y1:.1f}C{x1:.1f} {low:.1f} {x2:.1f} {low:.1f} {x2:.1f} {y2}"
     bend = max(20.0, (x2 - x1) / 2)
-    is_far = x2 - x1 > WIDTH
-    bow = (HEIGHT / 2 + CLEAR) * BOW if is_far and abs(y2 - y1) < HEIGHT else 0
     return (
-        f"M{x1:.0f} {y1:.1f}C{x1 + bend:.0f} {y1 + bow:.1f} "
-        f"{x2 - bend:.0f} {y2 + bow:.1f} {x2:.0f} {y2:.1f}"
+        f"M{x1:.0f} {y1:.1f}C{x1 + bend:.0f} {y1:.1f} "
+        f"{x2 - bend:.0f} {y2:.1f} {x2:.0f} {y2:.1f}"
     )
 
 
 def downwards(start: Box[N], end: Box[N]) -> str:
     """Return a curve from the bottom of a box to the top of another.
 
-    One that passes another row in the same place bows around what stands there.
+    One that would pass behind a row in the same place goes beside it instead.
     """
     x1, y1 = start.x + start.width / 2, start.y + start.height
     x2, y2 = end.x + end.width / 2, end.y
+    if y2 - y1 > HEIGHT and abs(x2 - x1) < start.width:
+        x1, y1 = start.x + start.width, start.y + start.height / 2
+        x2, y2 = end.x + end.width, end.y + end.height / 2
+        out = max(x1, x2) + BOW
+        return f"M{x1:.1f} {y1:.1f}C{out:.1f} {y1:.1f} {out:.1f} {y2:.1f} {x2:.1f} {y2}"
     bend = max(16.0, (y2 - y1) / 2)
-    is_far = y2 - y1 > HEIGHT
-    bow = (
-        (start.width / 2 + CLEAR) * BOW if is_far and abs(x2 - x1) < start.width else 0
-    )
     return (
-        f"M{x1:.1f} {y1:.0f}C{x1 + bow:.1f} {y1 + bend:.0f} "
-        f"{x2 + bow:.1f} {y2 - bend:.0f} {x2:.1f} {y2:.0f}"
+        f"M{x1:.1f} {y1:.0f}C{x1:.1f} {y1 + bend:.0f} "
+        f"{x2:.1f} {y2 - bend:.0f} {x2:.1f} {y2:.0f}"
     )
