@@ -2,7 +2,7 @@
 
 import pytest
 from trivium.metrics.services import Point, append_points, stream_end, take_stream
-from trivium.runs.models import Run, Sweep
+from trivium.runs.models import Checkpoint, Run, Sweep
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 SIZES = {"axes": [{"setting": "vocabulary_size", "values": [300, 400, 300]}]}
@@ -120,3 +120,22 @@ def test_strangers_and_viewers(ada, vera, mallory, tokenizer_run, shape):
     assert mallory.post(f"/sweeps/{sweep['id']}/cancel").status_code == 404
     assert vera.get(f"/sweeps/{sweep['id']}").status_code == 200
     assert vera.post(f"/sweeps/{sweep['id']}/cancel").status_code == 403
+
+
+def test_a_checkpoint_is_deleted_unless_something_needs_it(
+    ada, vera, mallory, tokenizer_run
+):
+    made = [
+        Checkpoint.objects.create(
+            run=tokenizer_run, fence=1, step=step, path=f"c/{step}", manifest_sha256="0"
+        )
+        for step in (1, 2)
+    ]
+
+    def delete(caller, row) -> int:
+        path = f"/api/v1/runs/{tokenizer_run.pk}/checkpoints/{row.pk}"
+        return caller.client.delete(path).status_code
+
+    assert [delete(one, made[0]) for one in (vera, mallory)] == [403, 404]
+    assert delete(ada, made[1]) == 409
+    assert [delete(ada, made[0]) for _ in range(2)] == [204, 404]

@@ -1,8 +1,9 @@
 """Which checkpoints stay, how much disk they take, and deleting one by hand."""
 
 import pytest
-from runspec import PretrainSpec
+from runspec import PretrainSpec, SftSpec
 from trivium import storage
+from trivium.datasets.services import InUseError
 from trivium.runs import attempts, checkpoints, retention
 from trivium.runs.claims import Claim
 from trivium.runs.models import Checkpoint, Run
@@ -112,8 +113,13 @@ def test_the_most_that_is_kept(policy, last_step, num_pinned, expected):
     assert most == expected
 
 
+def test_a_run_that_saves_its_best_saves_at_evaluations_too():
+    spec = SftSpec(model="1", datasets=("1",), checkpoint_every=200, eval_every=50)
+    assert retention.policy_of(spec) == Policy(2, 0, 50)
+
+
 def test_no_moment_of_a_run_keeps_more_than_was_foretold():
-    policy = Policy(newest=2, every_steps=300, checkpoint_every=100)
+    policy = Policy(newest=2, every_steps=300, saved_every=100)
     rows: list[Checkpoint] = []
     worst = 0
     for step in range(100, 3001, 100):
@@ -157,7 +163,7 @@ def test_one_is_deleted_by_hand_with_its_files(
 def test_the_last_one_of_a_run_that_may_go_on_is_not_deleted(state, said, saved):
     run = saved(20)
     run = run if state == "running" else end(run, state)
-    with pytest.raises(checkpoints.CheckpointInUseError, match=said):
+    with pytest.raises(InUseError, match=said):
         delete(run, 20)
     assert steps_left() == [20]
 
@@ -170,7 +176,7 @@ def test_a_finished_model_needs_no_checkpoint(saved):
 def test_a_pinned_one_is_not_deleted_by_hand(saved):
     run = saved(10, 20)
     Checkpoint.objects.update(is_pinned=True)
-    with pytest.raises(checkpoints.CheckpointInUseError, match="unpin it first"):
+    with pytest.raises(InUseError, match="unpin it first"):
         delete(run, 10)
 
 
@@ -178,7 +184,7 @@ def test_what_another_run_waits_to_read_is_not_deleted(saved, submit):
     run = end(saved(10, 20), "failed")
     follower = submit()
     Run.objects.filter(pk=follower.pk).update(continues=run)
-    with pytest.raises(checkpoints.CheckpointInUseError, match="another run goes on"):
+    with pytest.raises(InUseError, match="another run goes on"):
         delete(run, 20)
     assert delete(run, 10) == 10
 

@@ -6,12 +6,9 @@ from django.db import transaction
 from django.db.models import F
 
 from trivium import storage
+from trivium.datasets.services import InUseError
 from trivium.runs import retention
 from trivium.runs.models import Checkpoint, Run
-
-
-class CheckpointInUseError(ValueError):
-    """A checkpoint cannot be deleted; the text says what depends on it."""
 
 
 def pin_checkpoint(*, run: Run, checkpoint_id: int, is_pinned: bool) -> bool:
@@ -28,7 +25,7 @@ def delete_checkpoint(*, run: Run, checkpoint_id: int) -> int | None:
     """Delete a checkpoint and its files; return its step, None where it is gone.
 
     Raises:
-        CheckpointInUseError: it is pinned, or a run goes on from it.
+        InUseError: it is pinned, or a run goes on from it.
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
@@ -37,7 +34,7 @@ def delete_checkpoint(*, run: Run, checkpoint_id: int) -> int | None:
         if row is None:
             return None
         if reason := why_needed(locked, row, rows):
-            raise CheckpointInUseError(reason)
+            raise InUseError(reason)
         row.delete()
         Run.objects.filter(pk=run.pk).update(version=F("version") + 1)
         # The row goes first: what is listed is complete at every moment.

@@ -25,7 +25,7 @@ DIGITS = 6
 SMALLER_IS_BETTER = {"loss", "perplexity", "bits_per_byte", "bits_per_character"}
 LARGER_IS_BETTER = {
     "accuracy", "f1", "macro_f1", "exact_match", "rouge1", "rouge2", "rougel",
-    "rouge_l", "mean_token_accuracy", "tokens_per_s", "mfu",
+    "rouge_l", "token_accuracy", "tokens_per_s", "mfu",
 }  # fmt: skip
 X_CHOICES = ("steps", "tokens", "time")
 
@@ -168,7 +168,8 @@ def direction(name: str) -> str:
     last = kind_of_curve(name)
     if last in SMALLER_IS_BETTER:
         return "low"
-    return "high" if last in LARGER_IS_BETTER else ""
+    is_share_of_right = name.startswith("answers/")
+    return "high" if is_share_of_right or last in LARGER_IS_BETTER else ""
 
 
 def best_of(column: Column, ends: dict[int, dict[str, float]]) -> float | None:

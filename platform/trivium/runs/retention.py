@@ -18,7 +18,8 @@ class Policy(NamedTuple):
     """How many of the newest stay."""
     every_steps: int = 0
     """Checkpoints at multiples of this step stay; 0: none for that reason."""
-    checkpoint_every: int = 0
+    saved_every: int = 0
+    """The fewest steps between two that are saved by plan; 0: not known."""
 
 
 class Outlook(NamedTuple):
@@ -37,10 +38,13 @@ def policy_of(spec: Spec) -> Policy | None:
     if newest is None:
         return None
     interval = int(getattr(spec, "checkpoint_every", 0))
+    # Such a run saves whenever an evaluation is the best so far, too.
+    saves_best = hasattr(spec, "best_metric")
+    evaluations = int(getattr(spec, "eval_every", interval))
     return Policy(
         newest=max(1, int(newest)),
         every_steps=interval * int(getattr(spec, "keep_every", 0)),
-        checkpoint_every=interval,
+        saved_every=min(interval, evaluations) if saves_best else interval,
     )
 
 
@@ -94,10 +98,10 @@ def most_kept(policy: Policy, *, last_step: int, num_pinned: int) -> int:
     """Return how many checkpoints lie on disk at once, at the worst moment."""
     best = 1
     kept = policy.newest + best + num_pinned + WRITTEN
-    if not policy.checkpoint_every or not last_step:
+    if not policy.saved_every or not last_step:
         return kept
     if policy.every_steps:
         kept += last_step // policy.every_steps
     # A pause may add one between two regular ones; those are retired like others.
-    num_saved = -(-last_step // policy.checkpoint_every)
+    num_saved = -(-last_step // policy.saved_every)
     return min(kept, max(num_saved, 1))

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 from pydantic import ValidationError
 
+from trivium.datasets.services import InUseError
 from trivium.http import SignedInRequest
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, require_role
@@ -206,7 +207,7 @@ def delete_checkpoint(
     run = find_run(request, slug, run_id, least=Role.ENGINEER)
     try:
         step = checkpoints.delete_checkpoint(run=run, checkpoint_id=checkpoint_id)
-    except checkpoints.CheckpointInUseError as error:
+    except InUseError as error:
         messages.error(request, sentence(error))
     else:
         if step is None:

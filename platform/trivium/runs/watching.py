@@ -14,7 +14,7 @@ from trivium.models.models import LanguageModel
 from trivium.pages import lineage
 from trivium.pages.templatetags import numbers
 from trivium.projects.models import Project
-from trivium.runs import logs, retention
+from trivium.runs import compare, logs, retention
 from trivium.runs.forms import extra_of, label_of, shown
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
@@ -319,13 +319,20 @@ def checkpoints_tab(run: Run) -> dict[str, Any]:
     """Checkpoints, the best figure among them, what stays and the disk it takes."""
     rules = ("checkpoint_every", "keep_checkpoints", "keep_every")
     fields = SPECS[run.kind].model_fields if run.kind in SPECS else {}
+    # The smallest is kept as the best, so what should be large is stored negated.
+    metric = str(run.spec.get("best_metric", "loss"))
+    is_negated = compare.direction(metric) == "high"
     return {
         "rules": [
             {"label": label_of(name, fields[name]), "value": run.spec[name]}
             for name in rules
             if name in fields and run.spec.get(name)
         ],
-        "checkpoints": run.checkpoints.order_by("-step")[:MAX_ROWS],
+        "checkpoints": [
+            (row, -row.metric if is_negated and row.metric is not None else row.metric)
+            for row in run.checkpoints.order_by("-step")[:MAX_ROWS]
+        ],
+        "metric": metric.replace("_", " "),
         "best": run.checkpoints.aggregate(best=Min("metric"))["best"],
         "disk": retention.outlook(run),
     }

@@ -1,7 +1,7 @@
 """The tab of checkpoints: what they take on disk, and deleting one."""
 
 import pytest
-from trivium.runs.models import Checkpoint
+from trivium.runs.models import Checkpoint, Run
 
 pytestmark = pytest.mark.django_db(databases=["default", "metrics"])
 
@@ -58,3 +58,17 @@ def test_only_engineers_delete(client, vera, mallory, pretrain, saved, url):
     client.logout()
     assert client.post(address).status_code == 302
     assert Checkpoint.objects.count() == 2
+
+
+def test_what_should_be_large_is_shown_as_it_was_measured(bobs, pretrain, saved, url):
+    Run.objects.filter(pk=pretrain.pk).update(
+        kind="sft", spec={"kind": "sft", "best_metric": "exact_match"}
+    )
+    for row, stored in zip(saved, (-0.25, -0.75), strict=True):
+        Checkpoint.objects.filter(pk=row.pk).update(metric=stored)
+    page = bobs.get(url("detail", pretrain), {"tab": "checkpoints"})
+    assert [figure for _, figure in page.context["checkpoints"]] == [0.75, 0.25]
+    text = page.content.decode()
+    assert "Validation exact match" in text
+    best = text.index(">best<")
+    assert text.index("0.750") < best < text.index("0.250")
