@@ -58,9 +58,11 @@ def test_a_comparison_of_nothing_is_refused(ada, project):
     assert ada.get("/runs/compare", id=list(range(1, 60))).status_code == 422
 
 
-def test_preflights_are_left_out_unless_asked_for(ada, tokenizer_run):
+def test_preflights_are_left_out_unless_asked_for(ada, tokenizer_run, again):
     Run.objects.filter(pk=tokenizer_run.pk).update(kind="preflight")
-    assert [run["name"] for run in ada.get("/runs").json()["items"]] == ["Corpus"]
+    again.depends_on.add(tokenizer_run)
+    items = ada.get("/runs").json()["items"]
+    assert [run["name"] for run in items] == ["Tok 2", "Corpus"]
     asked = ada.get("/runs", kind="preflight").json()["items"]
     assert [run["name"] for run in asked] == ["Tok"]
 

@@ -88,6 +88,13 @@ def test_preflights_are_listed_only_when_asked_for(bobs, sft, url):
     assert [row["kind"] for row in rows] == ["sft"]
 
 
+def test_a_preflight_of_its_own_is_listed(bobs, sft, url):
+    check = sft.depends_on.get(kind="preflight")
+    sft.depends_on.clear()
+    listed = [row.run for row in bobs.get(url("list")).context["rows"]]
+    assert listed == [sft, check]
+
+
 def test_the_queue_counts_what_people_started(sft, project):
     assert Run.objects.count() == 2
     assert queue_line(project.slug).num_queued == 1
