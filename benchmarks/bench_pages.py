@@ -66,7 +66,7 @@ def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
     )
     newest = Run.objects.filter(state="succeeded").order_by("-id").first()
     assert newest is not None
-    others = Run.objects.exclude(pk=newest.pk).order_by("-id")[:50]
+    others = list(Run.objects.exclude(pk=newest.pk).order_by("-id")[:50])
     big, rest = num_points // 10, num_points - num_points // 10
     plan = [(newest.pk, "train/loss", big)]
     plan += [(run.pk, "train/loss", rest // len(others)) for run in others]
@@ -100,6 +100,7 @@ def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
     session["_auth_user_hash"] = user.get_session_auth_hash()
     session.create()
     base = f"/p/{project.slug}"
+    beside = ",".join(str(run.pk) for run in others)
     pages = {
         "pipeline home": f"{base}/",
         "runs list": f"{base}/runs/",
@@ -108,6 +109,10 @@ def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
         "run page": f"{base}/runs/{newest.pk}/",
         f"chart of {big:,} points": (
             f"{base}/runs/{newest.pk}/chart-data/?name=train/loss"
+        ),
+        "compare 50 runs": f"{base}/runs/compare/?runs={beside}",
+        "points of 50 runs, 2,000 each": (
+            f"{base}/runs/compare/data/?runs={beside}&name=train/loss"
         ),
         "models": f"{base}/models/",
         "datasets": f"{base}/data/",

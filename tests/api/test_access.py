@@ -26,12 +26,22 @@ READS = [
     "/runs/{run}/warnings",
     "/runs/{run}/history",
     "/runs/{run}/log",
+    "/runs/compare?id={run}",
 ]
 WRITES = [
     ("/runs/{run}/cancel", {}),
     ("/runs/{run}/pause", {}),
     ("/runs/{run}/resume", {}),
     ("/runs/{run}/retry", {"changes": {}}),
+    ("/runs/{run}/again", {}),
+    (
+        "/runs/{run}/sweep",
+        {"axes": [{"setting": "vocabulary_size", "values": [300, 400]}]},
+    ),
+    (
+        "/runs/{run}/sweep/preview",
+        {"axes": [{"setting": "vocabulary_size", "values": [300, 400]}]},
+    ),
     ("/runs/{run}/priority", {"priority": 5}),
     ("/runs", {"project": "grammar", "spec": {"kind": "tokenizer", "dataset": "1"}}),
     (

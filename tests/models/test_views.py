@@ -59,8 +59,9 @@ def test_a_model_shows_lineage_files_and_how_to_load_it(
 ):
     client.force_login(vera)
     page = client.get(address("detail", model))
-    nouns = [[node.noun for node in level] for level in page.context["levels"]]
-    assert nouns == [["Dataset"], ["Tokenizer"], ["Run"], ["Base model"]]
+    boxes = sorted(page.context["levels"].wide.boxes, key=lambda box: box.x)
+    nouns = [box.node.noun for box in boxes]
+    assert nouns == ["Dataset", "Tokenizer", "Run", "Base model"]
     assert "AutoModelForCausalLM.from_pretrained(&quot;fabler&quot;)" in page.text or (
         'AutoModelForCausalLM.from_pretrained("fabler")' in page.text
     )

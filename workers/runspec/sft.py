@@ -307,6 +307,16 @@ class SftSpec(Spec):
         group="Watching",
         level="advanced",
     )
+    keep_every: int = setting(
+        0,
+        label="Keep every",
+        unit="checkpoints",
+        help="One of so many checkpoints stays to the end, beside those; 0 none.",
+        ge=0,
+        le=1_000_000,
+        group="Watching",
+        level="advanced",
+    )
 
     device: Device = setting(
         "auto",

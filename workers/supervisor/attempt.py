@@ -20,7 +20,7 @@ from runspec import Spec, events
 from runspec.layout import events_file, log_file, spec_file
 from trivium import storage
 from trivium.metrics import services as metrics
-from trivium.runs import attempts, kinds
+from trivium.runs import attempts, kinds, retention
 from trivium.runs.claims import Claim
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Attempt, Run
@@ -226,9 +226,9 @@ def remember(watched: Watched, batch: Batch) -> None:
 
 def keep_checkpoints(watched: Watched) -> None:
     """Delete the checkpoints that retention no longer keeps."""
-    keep = getattr(watched.spec, "keep_checkpoints", None)
-    if keep is not None:
-        attempts.retire_checkpoints(watched.claim, keep=keep, folder=watched.folder)
+    policy = retention.policy_of(watched.spec)
+    if policy is not None:
+        attempts.retire_checkpoints(watched.claim, policy=policy, folder=watched.folder)
 
 
 def decide(watched: Watched) -> None:

@@ -15,6 +15,7 @@ from trivium.cli.commands import (
     projects,
     runs,
     server,
+    sweeps,
     tokenizers,
     workers,
 )
@@ -41,7 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     nouns = parser.add_subparsers(dest="noun", required=True, metavar="COMMAND")
-    for module in (server, projects, datasets, tokenizers, models, runs, workers):
+    modules = (
+        server, projects, datasets, tokenizers, models, runs, sweeps, workers,
+    )  # fmt: skip
+    for module in modules:
         module.add(nouns)
     return parser
 

@@ -1,12 +1,17 @@
 """Reads of curves; long ones are thinned out to their lows and highs."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Max, Q
 from numpy.typing import NDArray
 
 from trivium.metrics.models import MetricChunk
+
+Chunk = tuple[bytes | memoryview, bytes | memoryview, int | None]
+"""Steps and values as they are stored, and after which step they do not count."""
 
 
 class Curve(NamedTuple):
@@ -37,10 +42,51 @@ def read_curve(
             Q(last_step__gt=after_step),
             Q(superseded_after__isnull=True) | Q(superseded_after__gt=after_step),
         )
-    steps_parts, values_parts = [], []
     rows = chunks.order_by("fence", "index").values_list(
         "steps", "values", "superseded_after"
     )
+    curve = join_chunks(rows)
+    if after_step is not None:
+        is_new = curve.steps > after_step
+        curve = Curve(curve.steps[is_new], curve.values[is_new])
+    return downsample(curve, max_points=max_points)
+
+
+def read_curves(
+    run_ids: Collection[int], name: str, *, max_points: int = 2000
+) -> dict[int, Curve]:
+    """Return the curve `name` of each run that has it, by one query."""
+    chunks = MetricChunk.objects.filter(run_id__in=run_ids, name=name).exclude(
+        superseded_after=-1
+    )
+    rows: dict[int, list[Chunk]] = defaultdict(list)
+    for run_id, steps, values, superseded in chunks.order_by(
+        "run_id", "fence", "index"
+    ).values_list("run_id", "steps", "values", "superseded_after"):
+        rows[run_id].append((steps, values, superseded))
+    return {
+        run_id: downsample(join_chunks(found), max_points=max_points)
+        for run_id, found in rows.items()
+    }
+
+
+def last_values(run_ids: Collection[int]) -> dict[int, dict[str, float]]:
+    """Return, for each run, where each of its curves ended."""
+    chunks = MetricChunk.objects.filter(run_id__in=run_ids).exclude(superseded_after=-1)
+    newest = chunks.values("run_id", "name").annotate(newest=Max("pk"))
+    found: dict[int, dict[str, float]] = defaultdict(dict)
+    for run_id, name, steps, values, superseded in MetricChunk.objects.filter(
+        pk__in=newest.values("newest")
+    ).values_list("run_id", "name", "steps", "values", "superseded_after"):
+        curve = join_chunks([(steps, values, superseded)])
+        if len(curve.values):
+            found[run_id][name] = float(curve.values[-1])
+    return dict(found)
+
+
+def join_chunks(rows: Iterable[Chunk]) -> Curve:
+    """Return the points of chunks, without those that were taken again later."""
+    steps_parts, values_parts = [], []
     for raw_steps, raw_values, superseded_after in rows:
         steps = np.frombuffer(raw_steps, dtype="<i8")
         values = np.frombuffer(raw_values, dtype="<f8")
@@ -52,11 +98,7 @@ def read_curve(
     if not steps_parts:
         return Curve(np.empty(0, np.int64), np.empty(0, np.float64))
 
-    curve = Curve(np.concatenate(steps_parts), np.concatenate(values_parts))
-    if after_step is not None:
-        is_new = curve.steps > after_step
-        curve = Curve(curve.steps[is_new], curve.values[is_new])
-    return downsample(curve, max_points=max_points)
+    return Curve(np.concatenate(steps_parts), np.concatenate(values_parts))
 
 
 def downsample(curve: Curve, *, max_points: int) -> Curve:

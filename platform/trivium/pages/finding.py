@@ -8,6 +8,7 @@ from django.urls import reverse
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.runs.models import Run
+from trivium.runs.queries import hide_preflights
 from trivium.tokenizers.models import Tokenizer
 
 MAX_EACH = 8
@@ -40,7 +41,7 @@ def find_by_name(project: Project, text: str, *, most: int = MAX_EACH) -> list[G
         ("Data", "datasets", project.datasets.all()),
         ("Tokenizers", "tokenizers", project.tokenizers.all()),
         ("Models", "models", project.models.all()),
-        ("Runs", "runs", project.runs.all()),
+        ("Runs", "runs", hide_preflights(project.runs.all())),
     ]
     groups = []
     for title, noun, rows in sources:

@@ -9,6 +9,7 @@ from trivium.datasets.models import DatasetVersion
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.runs.models import Run
+from trivium.runs.queries import hide_preflights
 from trivium.tokenizers.models import Tokenizer
 
 MAX_SHOWN = 3
@@ -84,10 +85,11 @@ def pipeline(project: Project) -> Pipeline:
     versions = DatasetVersion.objects.filter(IS_USABLE, dataset__project=project)
     tokenizers = Tokenizer.objects.filter(IS_USABLE, project=project)
     models = LanguageModel.objects.filter(project=project).exclude(path="")
-    unfinished = project.runs.exclude(state__in=Run.TERMINAL)
+    runs = hide_preflights(project.runs.all())
+    unfinished = runs.exclude(state__in=Run.TERMINAL)
     at_work = unfinished.filter(state__in=Run.LIVE).order_by("pk")[: 2 * MAX_SHOWN]
     in_wait = unfinished.exclude(state__in=Run.LIVE).order_by("-priority", "pk")
-    newest_run = project.runs.order_by("-pk").first()
+    newest_run = runs.order_by("-pk").first()
     has_failed = newest_run is not None and newest_run.state == Run.State.FAILED
     return Pipeline(
         versions=list(versions.select_related("dataset").order_by("-pk")[:MAX_SHOWN]),

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from django.db.models import Count, Q
 
 from trivium.runs.models import Run
+from trivium.runs.queries import hide_preflights
 from trivium.workers.models import Device
 from trivium.workers.queries import live_workers
 
@@ -20,7 +21,8 @@ class QueueLine(NamedTuple):
 
 def queue_line(slug: str) -> QueueLine:
     """Count what the top bar of a project says."""
-    runs = Run.objects.filter(project__slug=slug).aggregate(
+    shown = hide_preflights(Run.objects.filter(project__slug=slug))
+    runs = shown.aggregate(
         running=Count("pk", filter=Q(state__in=Run.LIVE)),
         queued=Count("pk", filter=Q(state__in=[Run.State.QUEUED, Run.State.WAITING])),
     )

@@ -15,7 +15,7 @@ from trivium.api.pagination import Cursor, Limit, Page, PageOf, find, page
 from trivium.api.schema import Body
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, require_role
-from trivium.runs import kinds, queries, services
+from trivium.runs import again, kinds, queries, services
 from trivium.runs.models import Run
 
 router = Router()
@@ -198,12 +198,16 @@ def list_runs(
     limit: Limit,
     chosen: Annotated[RunFilter, Query()],
 ) -> Page:
-    """List the runs you may see, newest first."""
+    """List the runs you may see, newest first.
+
+    Preflights are left out unless `kind` asks for them.
+    """
     rows = visible_runs(request)
     if chosen.project:
         rows = rows.filter(project=get_project(request.user, chosen.project))
     if chosen.state:
         rows = rows.filter(state=chosen.state)
+    rows = queries.hide_preflights(rows, kind=chosen.kind)
     if chosen.kind:
         rows = rows.filter(kind=chosen.kind)
     if chosen.q:
@@ -285,6 +289,17 @@ def retry_run(request: ApiRequest, run_id: int, payload: RetryIn) -> HttpRespons
     def act() -> RunOut:
         new = kinds.retry_run(run=run, actor=request.user, changes=payload.changes)
         return answer(request, new.pk)
+
+    return once(request, act)
+
+
+@router.post("/{int:run_id}/again", response={201: RunOut}, summary="Run again")
+def run_again(request: ApiRequest, run_id: int) -> HttpResponse:
+    """Queue a new run with the same settings, whatever became of this one."""
+    run = find_writable(request, run_id)
+
+    def act() -> RunOut:
+        return answer(request, again.run_again(run=run, actor=request.user).pk)
 
     return once(request, act)
 

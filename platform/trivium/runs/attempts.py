@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from runspec import events
 
-from trivium.runs import kinds, sweeping
+from trivium.runs import kinds, retention, sweeping
 from trivium.runs.claims import Claim
 from trivium.runs.models import Attempt, Checkpoint, Run, RunWarning, Sample
 from trivium.runs.transitions import move_run
@@ -134,20 +134,20 @@ def clean(text: str) -> str:
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
-def retire_checkpoints(claim: Claim, *, keep: int, folder: Path) -> list[int]:
+def retire_checkpoints(
+    claim: Claim, *, policy: retention.Policy, folder: Path
+) -> list[int]:
     """Delete what retention no longer keeps; return the steps.
 
-    Kept are the `keep` newest, the best by metric and the pinned; at least one stays.
+    `retention.choose_kept` says what stays: never nothing, and never what another
+    run goes on from.
     """
     with transaction.atomic():
         if not current(claim).select_for_update().exists():
             return []
         rows = list(Checkpoint.objects.filter(run_id=claim.run_id).order_by("-step"))
-        kept = {row.pk for row in rows[: max(1, keep)]}
-        kept |= {row.pk for row in rows if row.is_pinned}
-        measured = [row for row in rows if row.metric is not None]
-        if measured:
-            kept.add(min(measured, key=lambda row: row.metric or 0.0).pk)
+        needed = retention.steps_needed(claim.run_id)
+        kept = retention.choose_kept(rows, policy, needed=needed)
         retired = [row for row in rows if row.pk not in kept]
         Checkpoint.objects.filter(pk__in=[row.pk for row in retired]).delete()
     for row in retired:

@@ -9,6 +9,34 @@ from trivium.projects.models import Project
 from trivium.workers.models import Worker
 
 
+class Sweep(models.Model):
+    """Runs that differ from one run in a few settings, tried beside each other."""
+
+    class Method(models.TextChoices):
+        GRID = "grid", "Grid"
+        RANDOM = "random", "Random"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="sweeps")
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    source = models.ForeignKey(
+        "Run", models.SET_NULL, null=True, related_name="sweeps_from"
+    )
+    """The run whose settings all members share but for the swept ones."""
+    name = models.CharField(max_length=200)
+    method = models.CharField(max_length=8, choices=Method)
+    axes = models.JSONField()
+    """Each setting with its values or its range, as `sweep_plan.Axis` holds it."""
+    created = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def settings(self) -> list[str]:
+        """The names of the swept settings."""
+        return [axis["setting"] for axis in self.axes]
+
+
 class Run(models.Model):
     """One unit of queued work. Only `runs.services` writes here.
 
@@ -71,6 +99,12 @@ class Run(models.Model):
         "self", models.SET_NULL, null=True, blank=True, related_name="continued_by"
     )
     """The cancelled or failed run whose last checkpoint this one goes on from."""
+
+    sweep = models.ForeignKey(
+        Sweep, models.SET_NULL, null=True, blank=True, related_name="runs"
+    )
+    sweep_values = models.JSONField(default=dict, blank=True)
+    """The swept settings of a member of a sweep, with its values."""
 
     fence = models.PositiveIntegerField(default=0)
     worker = models.ForeignKey(

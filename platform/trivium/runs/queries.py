@@ -1,6 +1,6 @@
 """Which runs a person sees, and which a worker may take."""
 
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
 
 from trivium.accounts.models import User
@@ -13,6 +13,17 @@ def runs_visible_to(user: User) -> QuerySet[Run]:
     if user.is_staff:
         return Run.objects.all()
     return Run.objects.filter(project__in=projects_visible_to(user))
+
+
+def hide_preflights(runs: QuerySet[Run], *, kind: str | None = None) -> QuerySet[Run]:
+    """Leave out the checks of other runs, which those runs show, unless asked for.
+
+    A preflight no run waits for was started for its own sake, and stays.
+    """
+    if kind == Run.Kind.PREFLIGHT:
+        return runs
+    waiting = Run.depends_on.through.objects.filter(to_run_id=OuterRef("pk"))
+    return runs.exclude(Q(kind=Run.Kind.PREFLIGHT) & Exists(waiting))
 
 
 def claimable_runs(queues: list[str]) -> QuerySet[Run]:

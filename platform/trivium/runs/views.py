@@ -19,7 +19,7 @@ from trivium.http import (
 )
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
-from trivium.runs import watching
+from trivium.runs import queries, watching
 from trivium.runs.forms import RetryForm, RunFilter
 from trivium.runs.models import Run
 
@@ -61,6 +61,7 @@ def filtered(project: Project, form: RunFilter) -> QuerySet[Run]:
     chosen = form.cleaned_data
     if chosen.get("state"):
         runs = runs.filter(state=chosen["state"])
+    runs = queries.hide_preflights(runs, kind=chosen.get("kind"))
     if chosen.get("kind"):
         runs = runs.filter(kind=chosen["kind"])
     if chosen.get("q"):
@@ -144,8 +145,8 @@ def changed_rows(request: SignedInRequest, slug: str) -> HttpResponse:
     newest = as_id(request.GET.get("newest", ""))
     num_new = 0
     if newest is not None:
-        later = project.runs.filter(pk__gt=newest).values("pk")
-        num_new = later[: MAX_COUNTED + 1].count()
+        later = queries.hide_preflights(project.runs.filter(pk__gt=newest))
+        num_new = later.values("pk")[: MAX_COUNTED + 1].count()
     context = {
         "project": project,
         "rows": [

@@ -9,10 +9,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 from pydantic import ValidationError
 
+from trivium.datasets.services import InUseError
 from trivium.http import SignedInRequest
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, require_role
-from trivium.runs import checkpoints, kinds, services, watching
+from trivium.runs import again, checkpoints, kinds, services, watching
 from trivium.runs.errors import IllegalTransitionError, SubmitError
 from trivium.runs.forms import RetryForm
 from trivium.runs.models import Run
@@ -164,6 +165,24 @@ def retry_run(request: SignedInRequest, slug: str, run_id: int) -> HttpResponse:
 
 @login_required
 @require_POST
+def run_again(request: SignedInRequest, slug: str, run_id: int) -> HttpResponse:
+    """Queue the same spec once more, under a name of its own."""
+    run = find_run(request, slug, run_id, least=Role.ENGINEER)
+    try:
+        new = again.run_again(run=run, actor=request.user)
+    except ValidationError as error:
+        for one in error.errors():
+            messages.error(request, one["msg"].removeprefix("Value error, "))
+        return redirect("runs:detail", slug, run.pk)
+    except (SubmitError, ValueError) as error:
+        messages.error(request, sentence(error))
+        return redirect("runs:detail", slug, run.pk)
+    messages.success(request, f"{new.name} is queued, with the settings of {run.name}.")
+    return redirect("runs:detail", slug, new.pk)
+
+
+@login_required
+@require_POST
 def pin_checkpoint(
     request: SignedInRequest, slug: str, run_id: int, checkpoint_id: int
 ) -> HttpResponse:
@@ -174,6 +193,27 @@ def pin_checkpoint(
         run=run, checkpoint_id=checkpoint_id, is_pinned=is_pinned
     ):
         messages.warning(request, "That checkpoint is gone.")
+    response = redirect("runs:detail", slug, run.pk)
+    response["Location"] += "?tab=checkpoints"
+    return response
+
+
+@login_required
+@require_POST
+def delete_checkpoint(
+    request: SignedInRequest, slug: str, run_id: int, checkpoint_id: int
+) -> HttpResponse:
+    """Delete a checkpoint nothing depends on, or say what does."""
+    run = find_run(request, slug, run_id, least=Role.ENGINEER)
+    try:
+        step = checkpoints.delete_checkpoint(run=run, checkpoint_id=checkpoint_id)
+    except InUseError as error:
+        messages.error(request, sentence(error))
+    else:
+        if step is None:
+            messages.warning(request, "That checkpoint is gone.")
+        else:
+            messages.success(request, f"The checkpoint of step {step} was deleted.")
     response = redirect("runs:detail", slug, run.pk)
     response["Location"] += "?tab=checkpoints"
     return response

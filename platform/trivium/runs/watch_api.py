@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from django.http import Http404
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from trivium.api.auth import ApiRequest
 from trivium.api.pagination import Cursor, Limit, Page, PageOf, find, page
 from trivium.metrics import queries as metrics
-from trivium.runs import logs, queries
+from trivium.projects.models import Role
+from trivium.projects.queries import require_role
+from trivium.runs import checkpoints, logs, queries
 from trivium.runs.models import Run
 
 router = Router()
@@ -59,7 +61,10 @@ class CheckpointOut(Schema):
     attempt: int = Field(alias="fence")
     manifest_sha256: str
     size_bytes: int
-    metric: float | None = Field(description="Validation loss, where known.")
+    metric: float | None = Field(
+        description="By which the best is kept: the smaller, the better. A figure "
+        "that should be large is negated."
+    )
     is_pinned: bool
     created: datetime
 
@@ -193,6 +198,22 @@ def list_checkpoints(
     """List the complete, verified checkpoints."""
     run = visible_run(request, run_id)
     return page(run.checkpoints.all(), cursor=cursor, limit=limit)
+
+
+@router.delete(
+    "/{int:run_id}/checkpoints/{int:checkpoint_id}",
+    response={204: None},
+    summary="Delete a checkpoint",
+)
+def delete_checkpoint(
+    request: ApiRequest, run_id: int, checkpoint_id: int
+) -> Status[None]:
+    """Delete a checkpoint; refused with 409 while something needs it."""
+    run = visible_run(request, run_id)
+    require_role(request.user, run.project, Role.ENGINEER)
+    row = find(run.checkpoints.all(), checkpoint_id)
+    checkpoints.delete_checkpoint(run=run, checkpoint_id=row.pk)
+    return Status(204, None)
 
 
 @router.get("/{int:run_id}/warnings", response=WarningPage, summary="Read warnings")

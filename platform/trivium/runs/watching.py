@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from django.db.models import Min, QuerySet
+from django.db.models import Min, Prefetch, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from runspec import SPECS, parse_spec
@@ -14,7 +14,7 @@ from trivium.models.models import LanguageModel
 from trivium.pages import lineage
 from trivium.pages.templatetags import numbers
 from trivium.projects.models import Project
-from trivium.runs import logs
+from trivium.runs import compare, logs, retention
 from trivium.runs.forms import extra_of, label_of, shown
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
@@ -35,6 +35,10 @@ TABS = {
 }
 CURVED = {Run.Kind.PRETRAIN, Run.Kind.SFT}
 """Kinds whose page opens on charts even before there is a point."""
+
+
+VARIED = {Run.Kind.TOKENIZER, Run.Kind.PRETRAIN, Run.Kind.SFT}
+"""Kinds with settings worth changing, by the form or by a sweep."""
 
 
 class Actions(NamedTuple):
@@ -76,8 +80,14 @@ class Relative(NamedTuple):
 
 def runs_for_pages(project: Project) -> QuerySet[Run]:
     """Return a project's runs with what a row shows of them."""
-    return Run.objects.filter(project=project).select_related(
-        "project", "created_by", "worker"
+    return (
+        Run.objects.filter(project=project)
+        .select_related("project", "created_by", "worker")
+        .prefetch_related(
+            Prefetch(
+                "depends_on", Run.objects.filter(kind=Run.Kind.PREFLIGHT), "preflights"
+            )
+        )
     )
 
 
@@ -116,8 +126,13 @@ def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
         "can": can,
         "can_edit": can_edit,
         "can_retry": can.retry and can_edit,
+        "can_vary": run.kind in VARIED,
         "resume_step": resume_step(run) if can.retry else None,
         "attempt": attempt,
+        "preflight": run.depends_on.filter(kind=Run.Kind.PREFLIGHT).last(),
+        "checked": run.dependants.order_by("pk").first()
+        if run.kind == Run.Kind.PREFLIGHT
+        else None,
         "why_it_waits": why_it_waits(run.queue, run.num_devices)
         if run.state == Run.State.QUEUED
         else "",
@@ -188,6 +203,8 @@ def settings_of(run: Run) -> list[Setting]:
         if name == "kind" or "reference" in extra or name not in run.spec:
             continue
         value = run.spec[name]
+        if isinstance(value, dict):  # a preflight's training, which its run shows
+            continue
         default = field.get_default()
         if isinstance(value, list):
             default = list(default or ())
@@ -299,10 +316,25 @@ def log_tab(run: Run, attempt: int) -> dict[str, Any]:
 
 
 def checkpoints_tab(run: Run) -> dict[str, Any]:
-    """Checkpoints, and the best figure among them."""
+    """Checkpoints, the best figure among them, what stays and the disk it takes."""
+    rules = ("checkpoint_every", "keep_checkpoints", "keep_every")
+    fields = SPECS[run.kind].model_fields if run.kind in SPECS else {}
+    # The smallest is kept as the best, so what should be large is stored negated.
+    metric = str(run.spec.get("best_metric", "loss"))
+    is_negated = compare.direction(metric) == "high"
     return {
-        "checkpoints": run.checkpoints.order_by("-step")[:MAX_ROWS],
+        "rules": [
+            {"label": label_of(name, fields[name]), "value": run.spec[name]}
+            for name in rules
+            if name in fields and run.spec.get(name)
+        ],
+        "checkpoints": [
+            (row, -row.metric if is_negated and row.metric is not None else row.metric)
+            for row in run.checkpoints.order_by("-step")[:MAX_ROWS]
+        ],
+        "metric": metric.replace("_", " "),
         "best": run.checkpoints.aggregate(best=Min("metric"))["best"],
+        "disk": retention.outlook(run),
     }
 
 
@@ -313,24 +345,11 @@ def spec_tab(run: Run) -> dict[str, Any]:
 
 def lineage_tab(run: Run) -> dict[str, Any]:
     """What the run read and what it makes, and runs before and after."""
-    output = output_of(run)
-    this = lineage.current(lineage.run_node(run.project.slug, run))
-    levels = [
-        [node_of(relative) for relative in inputs_of(run)],
-        [this],
-        [node_of(output)] if output else [],
-    ]
     return {
-        "levels": [level for level in levels if level],
+        "levels": lineage.run_levels(run),
         "depends_on": run.depends_on.order_by("pk"),
         "dependants": run.dependants.order_by("pk")[:MAX_ROWS],
     }
-
-
-def node_of(relative: Relative) -> lineage.Node:
-    """Return an object as a node of the picture."""
-    hue = {"dataset": "data", "tokenizer": "tokenizer"}.get(relative.noun, "grammar")
-    return lineage.Node(relative.noun.capitalize(), relative.name, relative.url, hue)
 
 
 def events_tab(run: Run) -> dict[str, Any]:

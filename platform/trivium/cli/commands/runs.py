@@ -10,8 +10,10 @@ from trivium.cli import show
 from trivium.cli.commands.context import Context, Nouns, add_most, add_noun, add_verb
 from trivium.cli.commands.starting import add_start_flags, finish_start, parse_rest
 from trivium.cli.errors import CliError
+from trivium.cli.wire import Json
 
 STARTABLE = ("tokenizer", "pretrain")
+KINDS = ("ingest", *STARTABLE, "sft", "preflight", "import")
 STATES = (
     "waiting", "queued", "running", "pausing",
     "paused", "succeeded", "failed", "cancelled",
@@ -24,7 +26,7 @@ def add(nouns: Nouns) -> None:
     verbs = add_noun(nouns, "runs", "start, watch and steer runs")
     listing = add_verb(verbs, "list", "list runs, newest first", list_runs)
     listing.add_argument("--state", choices=STATES)
-    listing.add_argument("--kind", choices=("ingest", *STARTABLE))
+    listing.add_argument("--kind", choices=KINDS)
     listing.add_argument("--search", default="", metavar="TEXT")
     add_most(listing)
 
@@ -43,6 +45,8 @@ def add(nouns: Nouns) -> None:
     }.items():
         verb = add_verb(verbs, name, about, show_run if name == "show" else steer_run)
         verb.add_argument("id", type=int, metavar="ID")
+    again = add_verb(verbs, "again", "queue a run's settings once more", run_again)
+    again.add_argument("id", type=int, metavar="ID")
     retry = add_verb(verbs, "retry", "try a failed or cancelled run again", retry_run)
     retry.add_argument("id", type=int, metavar="ID")
     retry.add_argument(
@@ -57,6 +61,8 @@ def add(nouns: Nouns) -> None:
     priority.add_argument("priority", type=int, metavar="N", help="-100 to 100")
     watch = add_verb(verbs, "watch", "watch runs until they end", watch_runs)
     watch.add_argument("id", type=int, metavar="ID", nargs="+")
+    compare = add_verb(verbs, "compare", "show how runs differ", compare_runs)
+    compare.add_argument("id", type=int, metavar="ID", nargs="+")
     log = add_verb(verbs, "log", "print what a run's trainer printed", print_log)
     log.add_argument("id", type=int, metavar="ID")
     log.add_argument("--attempt", type=int, metavar="N", help="default: the newest")
@@ -139,6 +145,11 @@ def set_priority(context: Context) -> int:
     return _report(context, f"/runs/{context.args.id}/priority", body)
 
 
+def run_again(context: Context) -> int:
+    """Queue a run with the settings of an earlier one."""
+    return finish_start(context, context.client.post(f"/runs/{context.args.id}/again"))
+
+
 def retry_run(context: Context) -> int:
     """Queue a run like an earlier one."""
     changes: dict[str, Any] = {}
@@ -182,6 +193,41 @@ def watch_and_report(context: Context, run_ids: Sequence[int]) -> int:
         for run in runs:
             show.print_line(watch.ending(run))
     return watch.outcome(runs)
+
+
+def compare_runs(context: Context) -> int:
+    """Print where the curves of runs ended, and how their settings differ."""
+    found = context.client.get("/runs/compare", id=context.args.id)
+    if context.is_json:
+        show.print_json(found)
+        return 0
+    runs, settings = found["runs"], found["settings"]
+    names = list(dict.fromkeys(name for run in runs for name in run["metrics"]))
+    show.print_table(
+        ["id", "name", "state", *(one["label"] for one in settings), *names],
+        [
+            [
+                run["id"],
+                run["name"],
+                run["state"],
+                *(one["values"][index] for one in settings),
+                *(_figure(run, name) for name in names),
+            ]
+            for index, run in enumerate(runs)
+        ],
+    )
+    for run in runs[1:]:
+        show.print_line(f"\n{runs[0]['name']} → {run['name']}: {run['words']}")
+    return 0
+
+
+def _figure(run: Json, name: str) -> str:
+    """Return where a curve ended; the best of all runs carries a star."""
+    value = run["metrics"].get(name)
+    if value is None:
+        return "-"
+    text = f"{value:.5g}" if isinstance(value, float | int) else str(value)
+    return f"{text} *" if name in run["best"] else text
 
 
 def print_log(context: Context) -> int:

@@ -29,7 +29,7 @@ document.addEventListener("keydown", (event) => {
     moveTo(event.key === "j" ? current + 1 : current - 1);
     event.preventDefault();
   } else if (event.key === "x") {
-    const box = currentRow()?.querySelector("input[name=run]:not(:disabled)");
+    const box = currentRow()?.querySelector("input[name=run]");
     if (box) {
       box.checked = !box.checked;
       showChoice();
@@ -37,15 +37,24 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-const boxes = () => [...document.querySelectorAll("input[name=run]:not(:disabled)")];
+const boxes = () => [...document.querySelectorAll("input[name=run]")];
+
+// A button says how many of the chosen runs it is for.
+function showNumber(id, verb, number, least) {
+  const button = document.getElementById(id);
+  if (!button) return;
+  button.disabled = number < least;
+  button.textContent = number ? `${verb} ${number} chosen run${number === 1 ? "" : "s"}` : `${verb} chosen runs`;
+}
 
 function showChoice() {
-  const button = document.getElementById("cancel-chosen");
-  if (!button) return;
-  const number = boxes().filter((box) => box.checked).length;
-  button.disabled = number === 0;
-  button.textContent = number ? `Cancel ${number} chosen run${number === 1 ? "" : "s"}` : "Cancel chosen runs";
+  const chosen = boxes().filter((box) => box.checked);
+  const number = chosen.length;
+  const unfinished = chosen.filter((box) => !("finished" in box.closest(".run-row").dataset));
+  showNumber("compare-chosen", "Compare", number, 2);
+  showNumber("cancel-chosen", "Cancel", unfinished.length, 1);
   const all = document.getElementById("pick-all");
+  if (!all) return;
   all.hidden = boxes().length === 0;
   all.checked = number > 0 && number === boxes().length;
   all.indeterminate = number > 0 && !all.checked;
