@@ -97,7 +97,7 @@ class PretrainSpec(Spec):
     tied_embeddings: bool = setting(
         True,
         help="Share input and output embeddings; saves parameters in small models.",
-        families=("llama", "gpt2", "mixtral", "t5"),
+        families=("llama", "gpt2", "mixtral"),
         group="Model",
         level="advanced",
     )
@@ -265,7 +265,9 @@ class PretrainSpec(Spec):
     )
     sample_prompts: tuple[str, ...] = setting(
         ("",),
-        help="Beginnings the samples continue; an empty one starts from nothing.",
+        help="Beginnings a decoder continues (an empty one starts from nothing); for "
+        "other models texts whose gaps, written [MASK], they fill (empty: validation "
+        "text with gaps made as in training).",
         max_length=8,
         group="Watching",
         level="advanced",
@@ -390,6 +392,14 @@ class PretrainSpec(Spec):
             )
         if self.min_learning_rate > self.learning_rate:
             raise ValueError("min_learning_rate is above learning_rate")
+        hidden = self.share_corrupted
+        if self.family in ENCODER_DECODERS and (
+            hidden / self.mean_span_tokens > 1 - hidden
+        ):
+            raise ValueError(
+                f"corrupted_share {hidden} in spans of {self.mean_span_tokens} tokens "
+                "leaves too few others to part the spans"
+            )
         return self
 
     def _refuse_ignored(self) -> None:

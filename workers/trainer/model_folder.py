@@ -10,14 +10,35 @@ from runspec import PretrainSpec
 from runspec.layout import OUTPUT
 from transformers.utils import logging as transformers_logging
 
-from trainer.architectures import CausalModel
+from trainer.architectures import LanguageModel
+from trainer.special_tokens import ModelTokenizer
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+LEARNED: dict[str, str] = {
+    "next-token": "to predict the next token. It continues text; it was not taught to "
+    "follow instructions.",
+    "masked": "to predict hidden tokens. It fills gaps, and is a start for "
+    "classification and search.",
+    "spans": "to fill in spans that were cut out of a text. It is a start for "
+    "translation, summaries and other tasks from text to text.",
+    "denoising": "to restore text with gaps and shuffled sentences. It is a start for "
+    "translation, summaries and other tasks from text to text.",
+}
+LOADERS = {
+    "decoder": ("AutoModelForCausalLM", "text-generation"),
+    "encoder": ("AutoModelForMaskedLM", "fill-mask"),
+    "encoder-decoder": ("AutoModelForSeq2SeqLM", "text2text-generation"),
+}
+"""The class that loads a model, and what the Hub calls its task."""
+SPECIAL_TOKENS_NOTE = """
+Text never becomes a special token here. Where a mask or a sentinel in a text is meant,
+say so: `tokenizer(text, split_special_tokens=False)`.
+"""
 
 
 def save_model(
     folder: Path,
-    model: CausalModel,
+    model: LanguageModel,
+    tokenizer: ModelTokenizer,
     spec: PretrainSpec,
     *,
     facts: dict[str, Any],
@@ -29,8 +50,7 @@ def save_model(
     output.mkdir()
     transformers_logging.disable_progress_bar()  # the log is no terminal
     model.to("cpu").save_pretrained(output)
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(Path(spec.tokenizer) / name, output / name)
+    tokenizer.save(output)
     (output / "README.md").write_text(model_card(spec, facts, lineage))
 
 
@@ -50,20 +70,29 @@ def model_card(
         "precision": facts["precision"],
         "seed": spec.seed,
     }
+    if facts["validation_accuracy"] is not None:
+        rows["validation accuracy"] = f"{100 * facts['validation_accuracy']:.1f} %"
+    loader, task = LOADERS[spec.facts.architecture]
+    begun = "random weights" if spec.base_model is None else "a base model"
+    parents = (
+        "Trained from random weights; no other model is its parent."
+        if spec.base_model is None
+        else "It went on from the weights and the tokenizer of a base model."
+    )
+    note = "" if spec.facts.architecture == "decoder" else SPECIAL_TOKENS_NOTE
     made_with = ("torch", "transformers")
     origin = lineage | {
-        "spec (sha256)": spec.sha256(),
         "made with": ", ".join(f"{name} {version(name)}" for name in made_with),
     }
     return f"""---
 library_name: transformers
-pipeline_tag: text-generation
+pipeline_tag: {task}
 ---
 
-# A {spec.family} model pretrained with Trivium
+# A {spec.facts.title} model pretrained with Trivium
 
-A decoder-only model trained from random weights to predict the next token. It
-continues text; it was not taught to follow instructions.
+A model of the kind {spec.facts.architecture}, trained from {begun}
+{LEARNED[spec.facts.objective]}
 
 | | |
 |---|---|
@@ -71,7 +100,7 @@ continues text; it was not taught to follow instructions.
 
 ## Where it comes from
 
-Trained from random weights; no other model is its parent.
+{parents}
 
 | | |
 |---|---|
@@ -80,12 +109,12 @@ Trained from random weights; no other model is its parent.
 ## How to load it
 
 ```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {loader}, AutoTokenizer
 
-model = AutoModelForCausalLM.from_pretrained("path/to/this/folder")
+model = {loader}.from_pretrained("path/to/this/folder")
 tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
 ```
-"""
+{note}"""
 
 
 def _table(rows: Mapping[str, object]) -> str:
