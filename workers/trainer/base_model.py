@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from runspec import PretrainSpec
 from runspec.families import FAMILIES, family_of, shape_of
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -92,7 +93,7 @@ def load_base_model(
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise BadInputError(
             f"the base model cannot be loaded: {(str(error).splitlines() or [''])[0]}",
             "Choose another model, or import this one again.",

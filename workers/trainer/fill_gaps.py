@@ -145,11 +145,12 @@ def _write(
     written: list[int] = out_BT[0].tolist()
     if not made.special.sentinels:
         return written
-    spans: dict[int, list[int]] = {}
+    # A gap of which nothing was written stays empty.
+    spans: dict[int, list[int]] = {token: [] for token in made.special.sentinels}
     current: list[int] = []
     for token in written:
         if token in made.special.sentinels:
-            current = spans.setdefault(token, [])
+            current = spans[token]
         elif token not in made.special.all:
             current.append(token)
     return [part for token in ids for part in spans.get(token, [token])]

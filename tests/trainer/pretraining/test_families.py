@@ -26,7 +26,18 @@ from trainer.special_tokens import tokenizer_for
 from trainer.token_cache import open_corpus
 
 NEW = ["mixtral", "bert", "roberta", "modernbert", "t5", "bart"]
-RHYME = "she sings and he is heard around"
+ROWS = [digit * 120 for digit in "0123456789"]
+"""What stands at a gap can be told by what stands around it."""
+SMALL = {
+    "layers": 1,
+    "context": 16,
+    "batch_size": 16,
+    "max_steps": 80,
+    "learning_rate": 5e-3,
+    "warmup_steps": 10,
+    "eval_every": 1000,
+    "sample_every": 0,
+}
 TOKENS = TokenIds(160, end=0, pad=1, start=3, close=0)
 
 
@@ -54,30 +65,24 @@ def unigram_floor(spec, lab, dataset) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
+@pytest.fixture
+def digits(dataset_of):
+    return dataset_of(train=ROWS * 3, validation=ROWS)
+
+
 @pytest.mark.parametrize("family", NEW)
-def test_it_learns_far_past_the_unigram_floor(lab, dataset_of, family):
-    rows = [RHYME] * 40
-    dataset = dataset_of(train=rows, validation=rows[:10])
-    spec = lab.spec(
-        dataset=str(dataset),
-        family=family,
-        context=32,
-        batch_size=16,
-        max_steps=250 if family in {"bert", "roberta"} else 120,
-        learning_rate=4e-3,
-        warmup_steps=20,
-        eval_every=1000,
-    )
+def test_it_learns_far_past_the_unigram_floor(lab, digits, family):
+    spec = lab.spec(dataset=str(digits), family=family, **SMALL)
     folder = lab.run(spec)
     loss = result_of(folder)["validation_loss"]
-    floor = unigram_floor(spec, lab, dataset)
+    floor = unigram_floor(spec, lab, digits)
     assert floor > 2.0
-    assert loss < 0.5 * floor
+    assert loss < 0.4 * floor
     accuracy = curve(folder, "validation/accuracy")
     if family == "mixtral":
         assert accuracy == {}
     else:
-        assert float(accuracy[spec.max_steps]) > 0.5
+        assert float(accuracy[spec.max_steps]) > 0.8
 
 
 @pytest.mark.parametrize("family", NEW)
@@ -170,31 +175,27 @@ def test_t5s_output_knows_its_sentinels(lab):
 
 
 @pytest.mark.parametrize("family", ["modernbert", "t5", "bart"])
-def test_samples_fill_the_gaps_of_a_prompt_and_of_the_text(lab, dataset_of, family):
-    rows = [RHYME] * 40
+def test_samples_fill_the_gaps_of_a_prompt_and_of_the_text(lab, digits, family):
+    prompts = ("333[MASK]333[MASK]3", "", "5555")
     spec = lab.spec(
-        dataset=str(dataset_of(train=rows, validation=rows[:5])),
+        **{**SMALL, "sample_tokens": 12},
+        dataset=str(digits),
         family=family,
-        context=48,
-        batch_size=16,
-        max_steps=200,
-        learning_rate=4e-3,
-        warmup_steps=20,
-        eval_every=1000,
-        sample_every=0,
-        sample_tokens=32,
-        sample_prompts=("she [MASK]ings and he is [MASK]eard around", "", "she sing"),
+        sample_prompts=prompts,
     )
     folder = lab.run(spec)
     filled, of_text, at_end = [
         e for e in read_events(folder) if isinstance(e, spoken.Sample)
     ]
-    assert filled.prompt == "she [MASK]ings and he is [MASK]eard around"
+    assert filled.prompt == prompts[0]
     assert "[MASK]" in of_text.prompt
-    assert at_end.prompt == "she sing[MASK]"
-    assert "[MASK]" not in filled.text + of_text.text + at_end.text
-    assert "sings and he" in filled.text
-    assert of_text.text[:9] == RHYME[:9]
+    assert at_end.prompt == "5555[MASK]"
+    texts = [filled.text, of_text.text, at_end.text]
+    assert all(set(text) <= set("0123456789") for text in texts)
+    assert set(at_end.text) == {"5"}
+    assert len(at_end.text) > 4
+    if family == "modernbert":  # as many tokens as masks
+        assert filled.text == "3" * 9
 
 
 def test_whole_words_and_shares_reach_the_batches(lab):
