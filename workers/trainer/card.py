@@ -321,7 +321,7 @@ def _origin(facts: CardFacts) -> str:
     lead = f"Made from:\n\n{parents}" if parents else ""
     rows: dict[str, object] = dict(facts.origin)
     if facts.spec is not None:
-        rows["spec (sha256)"] = facts.spec.sha256()
+        rows.setdefault("spec (sha256)", facts.spec.sha256())
     rows["made with"] = ", ".join(_versions())
     return "\n\n".join(part for part in (lead, table(rows)) if part)
 

@@ -27,6 +27,26 @@ IGNORED = -100
 """A label that counts for nothing: padding of the last validation windows."""
 
 
+def can_train(model: CausalModel) -> bool:
+    """Whether the pass here computes what the model's own does.
+
+    Models from elsewhere may scale their positions or attention, or have other gates.
+    """
+    config: Any = model.config
+    if isinstance(model, GPT2LMHeadModel):
+        return (
+            config.activation_function in {"gelu_new", "gelu_pytorch_tanh"}
+            and config.scale_attn_weights
+            and not config.scale_attn_by_inverse_layer_idx
+        )
+    return (
+        isinstance(model, LlamaForCausalLM)
+        and config.hidden_act == "silu"
+        and model.model.rotary_emb.attention_scaling == 1.0
+        and config.rope_parameters.get("rope_type") in {"default", "linear", "llama3"}
+    )
+
+
 class TrainingForward(nn.Module):
     """`(ids_BT, labels_BT)` → the sum of the losses of all labels but `IGNORED`."""
 
@@ -74,7 +94,7 @@ class TrainingForward(nn.Module):
             q_BHTD,
             k_BHTD,
             v_BHTD,
-            dropout=attn.attn_dropout.p if self.training else 0.0,
+            dropout=attn.attn_dropout.p if attn.training else 0.0,
         )
         out_BTC = _conv1d(attn.c_proj, mixed_BHTD.transpose(1, 2).reshape(B, T, C))
         dropped_BTC: Tensor = attn.resid_dropout(out_BTC)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,8 @@ class Trainer:
     """Takes optimizer steps; the caller decides what each sees and what to save."""
 
     forward: Callable[[Tensor, Tensor], Tensor]
-    """(ids_BT, labels_BT) → summed loss."""
+    """(ids_BT, labels_BT) → summed loss; outside training it may add the number of
+    right guesses."""
     model: nn.Module
     optimizer: torch.optim.Optimizer
     device: torch.device
@@ -154,18 +156,33 @@ class Trainer:
             )
 
 
+class Measured(NamedTuple):
+    """What an evaluation found, over the batches of all ranks."""
+
+    loss: float | None
+    """Nats per label; None where there is none."""
+    accuracy: float | None
+    """Share of the labels that were the likeliest; None where nobody counted."""
+
+
 @torch.no_grad()
-def mean_loss(trainer: Trainer, batches: Iterable[Batch]) -> float:
-    """Return nats per label over the batches of all ranks, NaN where there is none."""
+def measure(trainer: Trainer, batches: Iterable[Batch]) -> Measured:
+    """Return loss and, where the forward pass counts it, accuracy."""
     trainer.model.eval()
-    total = torch.zeros((), device=trainer.device, dtype=torch.float64)
-    num_labels = 0
+    total = torch.zeros(2, device=trainer.device, dtype=torch.float64)
+    num_labels, counts_guesses = 0, False
     for ids_BT, labels_BT in batches:
         with trainer.autocast():
-            total += trainer.forward(
+            found = trainer.forward(
                 ids_BT.to(trainer.device), labels_BT.to(trainer.device)
             )
+        counts_guesses = found.dim() > 0
+        total[: found.numel()] += found
         num_labels += int((labels_BT >= 0).sum())
     trainer.model.train()
-    loss, count = trainer.ranks.total(total.item(), num_labels)
-    return loss / count if count else math.nan
+    loss, right, count, is_counted = trainer.ranks.total(
+        *total.tolist(), num_labels, counts_guesses
+    )
+    if not count:
+        return Measured(None, None)
+    return Measured(loss / count, right / count if is_counted else None)

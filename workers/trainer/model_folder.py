@@ -5,19 +5,29 @@ from pathlib import Path
 from typing import Any
 
 from runspec import PretrainSpec
-from runspec.families import FAMILIES
 from runspec.layout import OUTPUT
 from transformers.utils import logging as transformers_logging
 
-from trainer.architectures import CausalModel
-from trainer.card import CardFacts, CurveFacts, DataFacts, write_card
+from trainer.architectures import LanguageModel
+from trainer.card import CardFacts, CurveFacts, DataFacts, ParentFacts, write_card
+from trainer.special_tokens import ModelTokenizer
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+LEARNED: dict[str, str] = {
+    "next-token": "to predict the next token",
+    "masked": "to predict hidden tokens",
+    "spans": "to fill in spans that were cut out of a text",
+    "denoising": "to restore text with gaps and shuffled sentences",
+}
+SPECIAL_TOKENS_NOTE = (
+    "Text never becomes a special token here. Where a mask or a sentinel in a text is "
+    "meant, say so: tokenizer(text, split_special_tokens=False)."
+)
 
 
 def save_model(
     folder: Path,
-    model: CausalModel,
+    model: LanguageModel,
+    tokenizer: ModelTokenizer,
     spec: PretrainSpec,
     *,
     facts: dict[str, Any],
@@ -29,8 +39,7 @@ def save_model(
     output.mkdir()
     transformers_logging.disable_progress_bar()  # the log is no terminal
     model.to("cpu").save_pretrained(output)
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(Path(spec.tokenizer) / name, output / name)
+    tokenizer.save(output)
     write_card(output, card_facts(spec, facts, lineage))
 
 
@@ -38,11 +47,14 @@ def card_facts(
     spec: PretrainSpec, facts: dict[str, Any], lineage: dict[str, str]
 ) -> CardFacts:
     """Return what the card of a pretrained model says."""
+    begun = "random weights" if spec.base_model is None else "a base model's weights"
+    accuracy = facts["validation_accuracy"]
+    is_decoder = spec.facts.architecture == "decoder"
     return CardFacts(
-        title=f"A {FAMILIES[spec.family].title} model pretrained with Trivium",
-        architecture=FAMILIES[spec.family].architecture,
+        title=f"A {spec.facts.title} model pretrained with Trivium",
+        architecture=spec.facts.architecture,
         stage="base",
-        summary="Trained from random weights; no other model is its parent.",
+        summary=f"Trained from {begun} {LEARNED[spec.facts.objective]}.",
         about={
             "family": spec.family,
             "parameters": f"{facts['parameters']:,}",
@@ -60,15 +72,20 @@ def card_facts(
                 sha256=lineage["dataset (sha256)"],
             )
         ],
-        origin={"tokenizer (sha256)": lineage["tokenizer (sha256)"]},
+        parents=[ParentFacts("a base model")] if spec.base_model else [],
+        origin={
+            name: lineage[name] for name in ("tokenizer (sha256)", "spec (sha256)")
+        },
         curve=CurveFacts(
             initial=facts["initial_validation_loss"],
             best=facts["best_validation_loss"],
             last=facts["validation_loss"],
         ),
+        evaluation={} if accuracy is None else {"validation accuracy": accuracy},
         steps=spec.max_steps,
         tokens=facts["tokens"],
         seconds=facts["seconds"],
         device=facts["device"],
         num_devices=facts["num_devices"],
+        limits=[] if is_decoder else [SPECIAL_TOKENS_NOTE],
     )

@@ -1,7 +1,9 @@
-"""Stage `pretrain`: a decoder-only model from random weights, next-token prediction.
+"""Stage `pretrain`: a model of any family learns from raw text.
 
-The same spec, seed, device and number of threads give the same curve, resumed or not:
-windows are drawn by (seed, step), and a checkpoint holds all else.
+It starts from random weights or goes on from a base model; its family decides what it
+is asked (`trainer.objectives`). The same spec, seed, device and number of threads give
+the same curve, resumed or not: windows, and what is hidden in them, are drawn by
+(seed, step), and a checkpoint holds all else.
 """
 
 import logging
@@ -13,20 +15,22 @@ from typing import Any
 
 import torch
 from runspec import PretrainSpec
-from tokenizers import Tokenizer
+from runspec.sizing import matrix_flops
+from runspec.spans import num_sentinels
 from torch.nn.parallel import DistributedDataParallel
 
 from trainer.architectures import (
-    CausalModel,
+    LanguageModel,
     TokenIds,
     build_model,
     decay_groups,
     num_parameters,
 )
+from trainer.base_model import load_base_model, with_shape
 from trainer.checkpoint import load_checkpoint, random_states, save_checkpoint
 from trainer.context import Context
 from trainer.errors import BadInputError, NotFiniteError, Stopped
-from trainer.forward import TrainingForward
+from trainer.fill_gaps import fill_samples
 from trainer.generate import write_samples
 from trainer.hardware import (
     choose_device,
@@ -34,12 +38,18 @@ from trainer.hardware import (
     device_name,
     matrix_peaks,
 )
-from trainer.loop import NOT_FINITE_ADVICE, Batch, Trainer, mean_loss
+from trainer.library_forward import training_forward
+from trainer.loop import NOT_FINITE_ADVICE, Batch, Trainer, measure
 from trainer.model_folder import save_model
+from trainer.objectives import (
+    Objective,
+    evaluation_batches,
+    objective_of,
+    training_batches,
+)
 from trainer.schedule import learning_rate
+from trainer.special_tokens import ModelTokenizer, tokenizer_for
 from trainer.token_cache import Corpus, open_corpus
-from trainer.tokenizer import load_tokenizer
-from trainer.windows import draw_windows, validation_batches
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +58,17 @@ COMPILE_GAIN = 0.12
 """Share of the time that compiling saved in measurements (docs/LOG.md)."""
 EAGER_EFFICIENCY = 0.35
 """Share of the matrix-product peak an eager step reached in measurements."""
+NEVER_COMPILED = {"mixtral"}
+"""Families that `auto` leaves alone: which experts work depends on the tokens."""
 PROGRESS_EVERY_S = 0.5
 
 
 def run_pretrain(spec: PretrainSpec, *, context: Context) -> None:
-    """Make `output/` a trained model that `AutoModelForCausalLM` loads.
+    """Make `output/` a trained model that the `AutoModelFor…` of its kind loads.
 
     Raises:
-        BadInputError: the text is too short, or the device is not there.
+        BadInputError: the text is too short, the device is not there, or the base
+            model does not fit.
         NotFiniteError: the loss stayed NaN or infinite.
         Stopped: the run was asked to stop, and a checkpoint was saved.
     """
@@ -65,15 +78,32 @@ def run_pretrain(spec: PretrainSpec, *, context: Context) -> None:
             "train",
             "Start it with --launcher torchrun (one host) or ray (a cluster).",
         )
+    spec_sha256, spec = spec.sha256(), with_shape(spec)
+    folder = Path(spec.base_model or spec.tokenizer or "")
+    made = tokenizer_for(
+        folder,
+        spec.family,
+        num_sentinels=num_sentinels(
+            spec.context, spec.share_corrupted, spec.mean_span_tokens
+        ),
+    )
+    objective = objective_of(spec, made)
     with context.ranks.first_goes_ahead():
-        corpus = open_corpus(Path(spec.dataset), Path(spec.tokenizer), context)
-    if len(corpus.train_ids) <= spec.context + 1:
+        corpus = open_corpus(Path(spec.dataset), folder, context)
+    if len(corpus.train_ids) <= objective.raw_tokens:
         raise BadInputError(
             f"the training text has {len(corpus.train_ids)} tokens, which is not more "
             f"than one window of {spec.context}",
             "Bring more text, or choose a shorter context.",
         )
-    run = Pretraining.start(spec, corpus, context)
+    run = Pretraining.start(
+        spec=spec,
+        spec_sha256=spec_sha256,
+        corpus=corpus,
+        made=made,
+        objective=objective,
+        context=context,
+    )
     try:
         run.train()
         run.finish()
@@ -87,17 +117,21 @@ class Pretraining:
     """One attempt: what it works with, and what it has seen so far."""
 
     spec: PretrainSpec
+    """With the shape of the base model, where there is one."""
+    spec_sha256: str
+    """Of the spec as it was given."""
     corpus: Corpus
+    tokenizer: ModelTokenizer
+    objective: Objective
     context: Context
-    model: CausalModel
+    model: LanguageModel
     trainer: Trainer
-    tokenizer: Tokenizer
     precision: str
     is_compiled: bool
     peak_flops: float
     """Measured matrix-product FLOP/s in the precision of training, of all devices."""
     losses: dict[str, float] = field(default_factory=dict)
-    """Validation losses: `initial`, `last` and `best`."""
+    """Validation losses: `initial`, `last` and `best`; and the last `accuracy`."""
     evaluated_step: int = -1
     seconds: float = 0.0
     """Spent in all attempts."""
@@ -107,7 +141,14 @@ class Pretraining:
 
     @classmethod
     def start(
-        cls, spec: PretrainSpec, corpus: Corpus, context: Context
+        cls,
+        *,
+        spec: PretrainSpec,
+        spec_sha256: str,
+        corpus: Corpus,
+        made: ModelTokenizer,
+        objective: Objective,
+        context: Context,
     ) -> "Pretraining":
         """Build model and optimizer, or restore them from the checkpoint to resume."""
         device = choose_device(spec.device)
@@ -115,7 +156,10 @@ class Pretraining:
         with ranks.first_goes_ahead():
             peaks = matrix_peaks(device, context.cache)
         peaks = ranks.say(peaks)  # hosts may differ, decisions must not
-        model = build_model(spec, TokenIds(corpus.vocabulary_size, corpus.end))
+        if spec.base_model is None:
+            model = build_model(spec, token_ids(made))
+        else:
+            model = load_base_model(spec, made, context.report)
         model.to(device)
         if not ranks.is_first:
             torch.manual_seed(torch.initial_seed() + ranks.rank)  # dropout of its own
@@ -129,7 +173,7 @@ class Pretraining:
         state: dict[str, Any] = {
             "step": 0,
             "precision": choose_precision(spec.precision, peaks),
-            "is_compiled": pays_to_compile(spec, num_parameters(model), peaks),
+            "is_compiled": pays_to_compile(spec, flops_per_token(spec, model), peaks),
             "losses": {},
             "evaluated_step": -1,
             "seconds": 0.0,
@@ -137,7 +181,7 @@ class Pretraining:
         if context.resume is not None:
             state = load_checkpoint(context.resume, model, optimizer, rank=ranks.rank)
             logger.info("Going on from step %s", state["step"])
-        forward: Any = TrainingForward(model).to(device)
+        forward: Any = training_forward(model, spec).to(device)
         if state["is_compiled"]:
             forward = torch.compile(forward)
         if ranks.size > 1:
@@ -156,11 +200,13 @@ class Pretraining:
         )
         return cls(
             spec=spec,
+            spec_sha256=spec_sha256,
             corpus=corpus,
+            tokenizer=made,
+            objective=objective,
             context=context,
             model=model,
             trainer=trainer,
-            tokenizer=load_tokenizer(Path(spec.tokenizer)),
             precision=state["precision"],
             is_compiled=state["is_compiled"],
             peak_flops=peaks[state["precision"]] * ranks.size,
@@ -205,23 +251,17 @@ class Pretraining:
             every.append(self.spec.sample_every)
         return any(step % number == 0 for number in every)
 
-    def batches(self, step: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """Return what this rank sees in a step: an (ids_BT, labels_BT) per batch.
-
-        All ranks draw the same windows, and each takes its own share.
-        """
-        ranks, size = self.context.ranks, self.spec.batch_size
-        count = size * self.spec.accumulation
-        ids_BT, labels_BT = draw_windows(
+    def batches(self, step: int) -> list[Batch]:
+        """Return what this rank sees in a step, its share of what all of them see."""
+        return training_batches(
+            self.objective,
             self.corpus.train_ids,
-            count=count * ranks.size,
-            context=self.spec.context,
+            batch_size=self.spec.batch_size,
+            count=self.spec.batch_size * self.spec.accumulation,
+            rank=self.context.ranks.rank,
+            num_ranks=self.context.ranks.size,
             seed=self.spec.seed,
             step=step,
-        )
-        mine = slice(ranks.rank * count, (ranks.rank + 1) * count)
-        return list(
-            zip(ids_BT[mine].split(size), labels_BT[mine].split(size), strict=True)
         )
 
     def report_steps(self) -> None:
@@ -270,28 +310,33 @@ class Pretraining:
 
     @property
     def share_of_peak(self) -> float:
-        """6·N·tokens per second as a share of the measured matrix-product peak."""
-        flops = 6.0 * num_parameters(self.model) * (self.tokens_per_s or 0.0)
+        """Products per second (6·N·tokens of a decoder) as a share of the peak."""
+        flops = flops_per_token(self.spec, self.model) * (self.tokens_per_s or 0.0)
         return flops / self.peak_flops
 
     def evaluate(self, *, is_last: bool = False) -> None:
         """Measure the validation loss once a step; the last time over all of it."""
         if self.evaluated_step == self.trainer.step:
             return
-        batches = validation_batches(
+        batches = evaluation_batches(
+            self.objective,
             self.corpus.validation_ids,
             batch_size=self.spec.batch_size,
-            context=self.spec.context,
             most=None if is_last else self.spec.eval_batches,
         )
-        loss = mean_loss(self.trainer, self.watched(batches))
+        loss, accuracy = measure(self.trainer, self.watched(batches))
         self.evaluated_step = self.trainer.step
-        if len(self.corpus.validation_ids) < 2:
+        if loss is None:
             return
         self.losses.setdefault("initial", loss)
         self.losses["last"] = loss
         self.losses["best"] = min(loss, self.losses.get("best", loss))
         self.context.report.metric(self.trainer.step, **{"validation/loss": loss})
+        if accuracy is not None:
+            self.losses["accuracy"] = accuracy
+            self.context.report.metric(
+                self.trainer.step, **{"validation/accuracy": accuracy}
+            )
         self.say_progress()
 
     def watched(self, batches: Iterator[Batch]) -> Iterator[Batch]:
@@ -313,15 +358,25 @@ class Pretraining:
         """
         if not self.context.ranks.is_first:
             return
-        written = write_samples(
-            self.model,
-            self.tokenizer,
-            prompts=self.spec.sample_prompts,
-            num_tokens=self.spec.sample_tokens,
-            end=self.corpus.end,
-            seed=self.spec.seed + self.trainer.step,
-            stop=self.context.stop,
-        )
+        if self.spec.facts.architecture == "decoder":
+            written = write_samples(
+                self.model,
+                self.tokenizer.tokenizer,
+                prompts=self.spec.sample_prompts,
+                num_tokens=self.spec.sample_tokens,
+                end=self.corpus.end,
+                seed=self.spec.seed + self.trainer.step,
+                stop=self.context.stop,
+            )
+        else:
+            written = fill_samples(
+                self.model,
+                self.tokenizer,
+                self.objective,
+                self.spec,
+                text=self.corpus.sample_ids,
+                stop=self.context.stop,
+            )
         for prompt, text in written:
             if self.context.stop.is_set():
                 return
@@ -343,7 +398,7 @@ class Pretraining:
             self.trainer.optimizer,
             step=step,
             fence=self.context.fence,
-            spec_sha256=self.spec.sha256(),
+            spec_sha256=self.spec_sha256,
             state={
                 "precision": self.precision,
                 "is_compiled": self.is_compiled,
@@ -388,9 +443,10 @@ class Pretraining:
         save_model(
             self.context.folder,
             self.model,
+            self.tokenizer,
             self.spec,
             facts=facts,
-            lineage=self.corpus.lineage,
+            lineage=self.corpus.lineage | {"spec (sha256)": self.spec_sha256},
         )
         self.context.report.result(**facts)
 
@@ -398,10 +454,13 @@ class Pretraining:
         """Return what page, card and registry show of the finished model."""
         return {
             "parameters": num_parameters(self.model),
-            "vocabulary_size": self.corpus.vocabulary_size,
+            "architecture": self.spec.facts.architecture,
+            "family": self.spec.family,
+            "vocabulary_size": self.tokenizer.vocabulary_size,
             "initial_validation_loss": self.losses.get("initial"),
             "validation_loss": self.losses.get("last"),
             "best_validation_loss": self.losses.get("best"),
+            "validation_accuracy": self.losses.get("accuracy"),
             "bytes_per_token": self.corpus.bytes_per_token,
             "tokens": self.spec.max_steps * self.spec.tokens_per_step,
             "seconds": self.seconds + time.monotonic() - self._began,
@@ -415,13 +474,35 @@ class Pretraining:
         }
 
 
+def token_ids(made: ModelTokenizer) -> TokenIds:
+    """Return what a model has to know of its tokenizer."""
+    special = made.special
+    return TokenIds(
+        made.vocabulary_size,
+        end=special.end,
+        pad=special.pad,
+        start=special.start,
+        close=special.close,
+    )
+
+
+def flops_per_token(spec: PretrainSpec, model: LanguageModel) -> float:
+    """Return what matrix products compute for each token of a step."""
+    if spec.family in {"llama", "gpt2"}:
+        return 6.0 * num_parameters(model)
+    vocabulary_size = int(model.config.vocab_size)
+    return matrix_flops(spec, vocabulary_size) / spec.tokens_per_step
+
+
 def pays_to_compile(
-    spec: PretrainSpec, parameters: int, peaks: dict[str, float]
+    spec: PretrainSpec, flops_of_token: float, peaks: dict[str, float]
 ) -> bool:
     """Whether torch.compile is asked for, or `auto` and the run long enough."""
     if spec.compile != "auto":
         return spec.compile == "on"
+    if spec.family in NEVER_COMPILED:
+        return False
     peak = peaks[choose_precision(spec.precision, peaks)]
     tokens = spec.max_steps * spec.tokens_per_step
-    eager_s = 6.0 * parameters * tokens / (EAGER_EFFICIENCY * peak)
+    eager_s = flops_of_token * tokens / (EAGER_EFFICIENCY * peak)
     return COMPILE_GAIN * eager_s > COMPILE_COST_S

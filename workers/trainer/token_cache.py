@@ -22,8 +22,9 @@ from tokenizers import Tokenizer
 
 from trainer.checkpoint import fsync
 from trainer.context import Context
-from trainer.errors import BadInputError, Stopped
-from trainer.tokenizer import END_OF_TEXT, PIECE, load_tokenizer
+from trainer.errors import Stopped
+from trainer.special_tokens import end_id
+from trainer.tokenizer import PIECE, load_tokenizer
 
 LAYOUT = 1
 """Raised when the way of packing changes; older caches are then left alone."""
@@ -48,6 +49,11 @@ class Corpus:
     lineage: dict[str, str]
     """What the model card says of where the text comes from."""
 
+    @property
+    def sample_ids(self) -> NDArray[np.unsignedinteger]:
+        """Text the model does not learn from, where there is any."""
+        return self.validation_ids if len(self.validation_ids) else self.train_ids
+
 
 def open_corpus(dataset: Path, tokenizer: Path, context: Context) -> Corpus:
     """Map the token cache of a dataset under a tokenizer, building it if need be.
@@ -58,14 +64,9 @@ def open_corpus(dataset: Path, tokenizer: Path, context: Context) -> Corpus:
     """
     card = DatasetCard.model_validate_json((dataset / DATASET_CARD).read_text())
     encoder = load_tokenizer(tokenizer)
-    end = encoder.token_to_id(END_OF_TEXT)
-    if end is None:
-        raise BadInputError(
-            f"the tokenizer has no {END_OF_TEXT} token to part documents with",
-            "Train a tokenizer in this project, or add that token to yours.",
-        )
+    end = end_id(encoder, tokenizer)
     tokenizer_sha256 = file_sha256(tokenizer / "tokenizer.json")
-    folder = context.cache / "tokens" / _key(card, tokenizer_sha256)
+    folder = context.cache / "tokens" / _key(card, tokenizer_sha256, end)
     if not (folder / META).is_file():
         total = sum(split.characters for split in card.splits.values())
         ids_of = Encoder(encoder, end, _Progress(context, total))
@@ -87,8 +88,8 @@ def open_corpus(dataset: Path, tokenizer: Path, context: Context) -> Corpus:
     )
 
 
-def _key(card: DatasetCard, tokenizer_sha256: str) -> str:
-    text = f"{LAYOUT} {card.content_sha256} {tokenizer_sha256}"
+def _key(card: DatasetCard, tokenizer_sha256: str, end: int) -> str:
+    text = f"{LAYOUT} {card.content_sha256} {tokenizer_sha256} {end}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -42,6 +42,9 @@ from trainer.context import Context
 from trainer.errors import BadInputError, Stopped
 
 END_OF_TEXT = "<|endoftext|>"
+PAD, MASK, START = "<|pad|>", "<|mask|>", "<|start|>"
+"""What models need beside text: see `trainer.special_tokens`."""
+STANDARD_SPECIALS = (END_OF_TEXT, PAD, MASK, START)
 UNKNOWN = "<unk>"
 WORDPIECE_UNKNOWN = "[UNK]"
 WORDPIECE_SPECIALS = ("[PAD]", WORDPIECE_UNKNOWN, "[CLS]", "[SEP]", "[MASK]")
@@ -94,9 +97,14 @@ def run_tokenizer(spec: TokenizerSpec, *, context: Context) -> None:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Load a tokenizer that takes special tokens in a text for plain text."""
+    """Load a tokenizer that takes special tokens in a text for plain text.
+
+    One that comes from elsewhere may cut texts short, or fill them up: not here.
+    """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     return tokenizer
 
 
@@ -179,10 +187,12 @@ def _report_learning(context: Context, feed: _Feed, total: int) -> None:
 
 def special_tokens(spec: TokenizerSpec) -> list[str]:
     """Return every special token, in the order of their ids."""
-    own = {"wordpiece": WORDPIECE_SPECIALS, "characters": (UNKNOWN,)}
-    return list(
-        dict.fromkeys([*own.get(spec.algorithm, ()), END_OF_TEXT, *spec.special_tokens])
-    )
+    standard = {
+        "wordpiece": (*WORDPIECE_SPECIALS, END_OF_TEXT),
+        "characters": (UNKNOWN, *STANDARD_SPECIALS),
+    }
+    own = standard.get(spec.algorithm, STANDARD_SPECIALS)
+    return list(dict.fromkeys([*own, *spec.special_tokens]))
 
 
 def build_tokenizer(spec: TokenizerSpec, texts: Iterator[str]) -> Tokenizer:
@@ -296,7 +306,10 @@ def save_tokenizer(tokenizer: Tokenizer, spec: TokenizerSpec, folder: Path) -> N
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": END_OF_TEXT,
         "eos_token": END_OF_TEXT,
-        "pad_token": END_OF_TEXT,
+        "pad_token": PAD,
+        "mask_token": MASK,
+        "cls_token": START,
+        "sep_token": END_OF_TEXT,
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,
         "model_max_length": MAX_CONTEXT,

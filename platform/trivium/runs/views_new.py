@@ -146,7 +146,7 @@ def outlook(project: Project, spec: PretrainSpec) -> Outlook:
     """Return the cost of a run on the device at hand, and what speaks against it."""
     device = device_at_hand(spec)
     tokenizer = Tokenizer.objects.filter(
-        project=project, pk=as_id(spec.tokenizer) or 0
+        project=project, pk=as_id(spec.tokenizer or "") or 0
     ).first()
     version = DatasetVersion.objects.filter(
         dataset__project=project, pk=as_id(spec.dataset) or 0

@@ -1,12 +1,15 @@
 """A text, and a tokenizer for it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from pretraining_lab import LINES, Lab, context_for, write_dataset
 from runspec import TokenizerSpec
 from runspec.layout import OUTPUT
+from trainer.hardware import FILE, LOOKS, matrix_peaks
 from trainer.tokenizer import run_tokenizer
 
 
@@ -23,8 +26,19 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return dataset, root / "tokenizer" / OUTPUT
 
 
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What this machine can do, measured once for all tests."""
+    cache = tmp_path_factory.mktemp("measured")
+    for _ in range(LOOKS):
+        matrix_peaks(torch.device("cpu"), cache)
+    return cache / FILE
+
+
 @pytest.fixture
-def lab(texts: tuple[Path, Path], tmp_path: Path) -> Lab:
+def lab(texts: tuple[Path, Path], measured: Path, tmp_path: Path) -> Lab:
+    (tmp_path / "cache").mkdir()
+    shutil.copy(measured, tmp_path / "cache")
     return Lab(tmp_path, *texts)
 
 

@@ -110,6 +110,10 @@ class Lab:
         values = {"dataset": str(self.dataset), "tokenizer": str(self.tokenizer)}
         return PretrainSpec(**{**values, **TINY, **changes})
 
+    def context(self, name: str) -> Context:
+        """Return a context that shares the cache of the runs."""
+        return context_for(self.root / name)
+
     def run(self, spec: PretrainSpec, name: str = "run", **options: Any) -> Path:
         """Run to the end, or to a stop; return the run's folder."""
         folder = self.root / name
@@ -123,6 +127,11 @@ class Lab:
         finally:
             context.report.close()
         return folder
+
+
+def result_of(folder: Path, fence: int = 1) -> dict[str, Any]:
+    [found] = [e for e in read_events(folder, fence) if isinstance(e, spoken.Result)]
+    return found.values
 
 
 def read_events(folder: Path, fence: int = 1) -> list[spoken.AnyEvent]:

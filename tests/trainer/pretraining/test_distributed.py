@@ -93,6 +93,17 @@ def test_two_ranks_learn_what_one_would_of_the_same_windows(lab, start):
     assert [e.values["num_devices"] for e in done] == [2]
 
 
+def test_two_ranks_hide_what_one_would(lab, start):
+    few = {"family": "t5", "max_steps": 8, "eval_batches": 999, "sample_every": 0}
+    alone = lab.run(lab.spec(batch_size=8, **few))
+    folder, process = start(
+        lab.spec(batch_size=2, accumulation=2, num_devices=2, **few), "two"
+    )
+    finish(folder, process)
+    for name in ("train/loss", "validation/loss", "validation/accuracy"):
+        assert values(folder, name) == pytest.approx(values(alone, name), rel=1e-4)
+
+
 def test_sigterm_saves_and_the_resumed_curve_is_the_same_to_the_bit(lab, start):
     spec = lab.spec(
         family="gpt2",

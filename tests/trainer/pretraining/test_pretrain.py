@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pretraining_lab import context_for, curve, read_events
+from pretraining_lab import context_for, curve, read_events, result_of
 from runspec import TokenizerSpec
 from runspec import events as spoken
 from runspec.layout import EXIT_STOPPED, OUTPUT, spec_file
@@ -23,11 +23,6 @@ from trainer.token_cache import open_corpus
 from trainer.tokenizer import load_tokenizer, run_tokenizer
 
 CURVES = ["train/loss", "validation/loss", "train/gradient_norm"]
-
-
-def result_of(folder: Path, fence: int = 1) -> dict:
-    [found] = [e for e in read_events(folder, fence) if isinstance(e, spoken.Result)]
-    return found.values
 
 
 def test_it_learns(lab):
