@@ -74,7 +74,7 @@ def test_it_begins_where_the_model_was(lab, made, family):
     first, second = (model, folder / OUTPUT)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
-    assert "went on from" in (second / "README.md").read_text()
+    assert "from a base model's weights" in (second / "README.md").read_text()
 
 
 def test_it_resumes_to_the_bit(lab, made):
