@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from runspec import ImportSpec, PretrainSpec, SftSpec
+from runspec.families import FAMILIES
 from runspec.manifest import file_sha256
 from runspec.sft import KINDS_OF, TASKS_OF
 
@@ -36,14 +37,20 @@ MAX_NOTES = 20_000
 def claim_pretrained(run: Run, spec: PretrainSpec, name: str) -> str:
     """Make the base model a run will fill; returns its name."""
     dataset = DatasetVersion.objects.select_related("dataset").get(pk=spec.dataset)
+    parent = LanguageModel.objects.filter(pk=spec.base_model).first()
+    fallback = f"{dataset.dataset.name} {parent.name if parent else spec.family}"
+    family = parent.family if parent else spec.family
     return _claim(
         run,
-        name or free_model_name(run, f"{dataset.dataset.name} {spec.family}"),
+        name or free_model_name(run, fallback),
+        parents=[parent] if parent else [],
         dataset=dataset,
-        tokenizer=Tokenizer.objects.get(pk=spec.tokenizer),
-        family=spec.family,
+        tokenizer=parent.tokenizer
+        if parent
+        else Tokenizer.objects.get(pk=spec.tokenizer),
+        family=family,
         stage=LanguageModel.Stage.BASE,
-        architecture=LanguageModel.Architecture.DECODER,
+        architecture=FAMILIES[family].architecture,
     )
 
 
