@@ -37,7 +37,7 @@ MAX_NOTES = 20_000
 def claim_pretrained(run: Run, spec: PretrainSpec, name: str) -> str:
     """Make the base model a run will fill; returns its name."""
     dataset = DatasetVersion.objects.select_related("dataset").get(pk=spec.dataset)
-    parent = LanguageModel.objects.filter(pk=spec.base_model).first()
+    parent = LanguageModel.objects.filter(pk=spec.base_model or 0).first()
     fallback = f"{dataset.dataset.name} {parent.name if parent else spec.family}"
     family = parent.family if parent else spec.family
     return _claim(
@@ -47,7 +47,7 @@ def claim_pretrained(run: Run, spec: PretrainSpec, name: str) -> str:
         dataset=dataset,
         tokenizer=parent.tokenizer
         if parent
-        else Tokenizer.objects.get(pk=spec.tokenizer),
+        else Tokenizer.objects.get(pk=spec.tokenizer or 0),
         family=family,
         stage=LanguageModel.Stage.BASE,
         architecture=FAMILIES[family].architecture,
