@@ -4,6 +4,7 @@ A setting that would be ignored is neither shown nor sent; the specs refuse it.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from runspec import SPECS
 from runspec.families import FAMILIES
@@ -31,10 +32,9 @@ def decided(kind: str, start: LanguageModel | None) -> dict[str, str]:
 
 
 def settings_left_out(
-    kind: str, value_of: Callable[[str], object], start: LanguageModel | None
+    kind: str, value_of: Callable[[str], object], given: dict[str, str]
 ) -> set[str]:
-    """Return the settings that do not apply."""
-    given = decided(kind, start)
+    """Return the settings that do not apply; `given` are those `decided`."""
     if kind == "sft":
         return _left_out_of_sft(value_of, given.get("task", "chat"))
     if kind != "pretrain":
@@ -45,7 +45,18 @@ def settings_left_out(
         for name, field in SPECS[kind].model_fields.items()
         if (families := extra_of(field).get("families")) and family not in families
     }
-    return left_out | {"family", *FROM_THE_BASE_MODEL} if start else left_out
+    return left_out | {"family", *FROM_THE_BASE_MODEL} if given else left_out
+
+
+def settings_ignored(spec: dict[str, Any]) -> set[str]:
+    """Return the settings of a submitted spec that meant nothing to its run."""
+    kind = str(spec.get("kind"))
+    given: dict[str, str] = {}
+    if kind == "sft":
+        given = {"task": str(spec.get("task"))}
+    elif spec.get("base_model"):
+        given = {"family": str(spec.get("family"))}
+    return settings_left_out(kind, spec.get, given) - {"task"}
 
 
 def _left_out_of_sft(value_of: Callable[[str], object], task: str) -> set[str]:

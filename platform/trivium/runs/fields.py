@@ -19,6 +19,24 @@ MAX_TEXT = 100_000
 NO_CHOICE = {"model": "Random weights"}
 """What an optional reference is called while it refers to nothing; one of another noun
 is shown only where it is needed."""
+CHOICES = {
+    "model": "The model's own",
+    "chatml": "ChatML",
+    "llama3": "Llama 3",
+    "plain": "Plain",
+    "custom": "One of your own",
+    "assistant": "What the assistant says",
+    "all": "Everything",
+    "full": "All weights",
+    "lora": "LoRA",
+    "qlora": "QLoRA, over 4-bit weights",
+    "drop": "Leave them out",
+    "truncate": "Cut them off",
+    "refuse": "Refuse to start",
+    "best": "Best evaluation",
+    "last": "Last step",
+}
+"""What choices are called whose value alone says too little."""
 
 
 class Switch(forms.CheckboxInput):
@@ -114,10 +132,10 @@ def plain_field(name: str, field: FieldInfo) -> forms.Field:
         "required": not is_optional,
     }
     if not field.is_required():
-        common["initial"] = shown(field.get_default())
+        common["initial"] = typed(shown(field.get_default()))
     bounds = bounds_of(field)
     if get_origin(kind) is Literal:
-        choices = [(value, value) for value in get_args(kind)]
+        choices = [(value, CHOICES.get(value, value)) for value in get_args(kind)]
         return forms.ChoiceField(choices=choices, **common)
     if kind is bool:
         return forms.BooleanField(widget=Switch, **common | {"required": False})
@@ -152,9 +170,15 @@ def shown(value: Any) -> Any:
     return value
 
 
+def typed(value: Any) -> Any:
+    """Return a value as a person would type it: 2e-05 is 0.00002."""
+    is_tiny = isinstance(value, float) and 0 < abs(value) < 1e-4
+    return f"{value:.12f}".rstrip("0") if is_tiny and abs(value) > 1e-9 else value
+
+
 def first_shown(value: Any, field: FieldInfo) -> Any:
     """Return a value as `initial` of its form field: ids stay a list."""
-    return value if extra_of(field).get("reference") else shown(value)
+    return value if extra_of(field).get("reference") else typed(shown(value))
 
 
 def from_form(value: Any, field: FieldInfo) -> Any:

@@ -113,7 +113,7 @@ class SpecForm(forms.Form):
         self.start = self._start()
         self.decided = decided(kind, self.start)
         self.ingredients = self._ingredients((settings or {}).get("weights", ()))
-        for name in settings_left_out(kind, self.value_of, self.start):
+        for name in settings_left_out(kind, self.value_of, self.decided):
             del self.fields[name]
         for bound in self:
             if bound.field.help_text:

@@ -72,6 +72,8 @@ def outlook(project: Project, spec: PretrainSpec) -> Outlook:
         vocabulary_size=vocabulary_of(tokenizer),
         peak_flops=peak_of(device, spec),
     )
+    if parent is not None and parent.num_parameters:
+        made = resized(made, parent.num_parameters)
     share = share_of(device, made.total_bytes)
     passes = passes_over(version, tokenizer, made.tokens)
     warnings = warnings_of(made, share, passes)
@@ -93,6 +95,21 @@ def shaped_like(spec: PretrainSpec, parent: LanguageModel | None) -> PretrainSpe
         "feed_forward": shape.inner or None,
     }
     return spec.model_copy(update=known)
+
+
+def resized(made: Estimate, parameters: int) -> Estimate:
+    """Return an estimate for a model whose parameters are known."""
+    factor = parameters / made.parameters
+    return made._replace(
+        parameters=parameters,
+        weights_bytes=round(made.weights_bytes * factor),
+        optimizer_bytes=round(made.optimizer_bytes * factor),
+        total_bytes=made.activation_bytes
+        + round((made.weights_bytes + made.optimizer_bytes) * factor),
+        tokens_for_20_per_parameter=20 * parameters,
+        flops=made.flops * factor,
+        seconds=made.seconds * factor if made.seconds is not None else None,
+    )
 
 
 def tuning_outlook(project: Project, spec: SftSpec) -> TuningOutlook | None:

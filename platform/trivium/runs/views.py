@@ -213,6 +213,7 @@ def run_detail(request: SignedInRequest, slug: str, run_id: int) -> HttpResponse
     context |= {
         "tabs": tabs(run, tab),
         "tab": tab,
+        "is_told_below": watching.is_told_on_tab(run, tab),
         "tab_template": f"runs/tabs/{tab}.html",
         "cursor": first_cursor(run, context),
     }

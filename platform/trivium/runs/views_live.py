@@ -107,6 +107,7 @@ def changed_parts(
     context = watching.header_context(run, can_edit=can_edit)
     if context["can_retry"]:
         context["retry_form"] = RetryForm(run)
+    context["is_told_below"] = watching.is_told_on_tab(run, request.GET.get("tab", ""))
     parts = ["status", "actions", "side"]
     if run.state == Run.State.FAILED:
         parts.append("failure")

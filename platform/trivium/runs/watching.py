@@ -15,10 +15,16 @@ from trivium.models.models import LanguageModel
 from trivium.pages import lineage
 from trivium.projects.models import Project
 from trivium.runs import logs
+from trivium.runs.applying import settings_ignored
 from trivium.runs.fields import extra_of, label_of, shown
 from trivium.runs.figures import figures, results_of
 from trivium.runs.models import Run
-from trivium.runs.preflights import preflight_for_page, preflight_of, training_of
+from trivium.runs.preflights import (
+    preflight_for_page,
+    preflight_of,
+    report_of,
+    training_of,
+)
 from trivium.tokenizers.models import Tokenizer
 from trivium.workers.queries import why_it_waits
 
@@ -122,6 +128,14 @@ def is_about_preflight(run: Run) -> bool:
     return is_before and preflight_of(run) is not None
 
 
+def is_told_on_tab(run: Run, tab: str) -> bool:
+    """Whether the tab itself says why a run failed, and how to mend it."""
+    if tab != "preflight" or not is_about_preflight(run):
+        return False
+    checked = preflight_of(run)
+    return checked is not None and report_of(checked) is not None
+
+
 def tabs_of(run: Run) -> dict[str, str]:
     """Return the tabs that a run has, each with its label."""
     if run.kind == Run.Kind.PREFLIGHT:
@@ -189,10 +203,11 @@ def settings_of(run: Run) -> list[Setting]:
     spec = training_of(run)
     model = SPECS.get(str(spec.get("kind")))
     fields: dict[str, FieldInfo] = model.model_fields if model else {}
+    ignored = settings_ignored(spec)
     found = []
     for name, field in fields.items():
         extra = extra_of(field)
-        if name == "kind" or "reference" in extra or name not in spec:
+        if name in {"kind", *ignored} or "reference" in extra or name not in spec:
             continue
         value = spec[name]
         default = field.get_default()

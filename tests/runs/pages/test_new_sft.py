@@ -81,7 +81,7 @@ def test_settings_of_lora_are_there_with_lora_alone(bobs, filled, url):
     ("changes", "trigger", "rate"),
     [
         ({"method": "lora", "learning_rate": "2e-5"}, "method", 2e-4),
-        ({"method": "full", "learning_rate": "0.0002"}, "method", 2e-5),
+        ({"method": "full", "learning_rate": "0.0002"}, "method", "0.00002"),
         ({"method": "lora", "learning_rate": "5e-5"}, "method", "5e-5"),
         ({"method": "lora", "learning_rate": "2e-5"}, "chat_template", "2e-5"),
         ({"method": "lora", "learning_rate": "fast"}, "method", "fast"),
@@ -232,7 +232,7 @@ def test_another_projects_models_and_data_are_not_offered(
 
 
 def test_hostile_names_are_text(bobs, make_model, make_dataset, url):
-    evil = "<script>x()</script>"
+    evil = '<script src="x">'
     make_model(evil)
     make_dataset("instructions", PAIRS, evil)
     assert evil not in text_of(bobs.get(new(url)))

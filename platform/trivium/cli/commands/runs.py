@@ -11,7 +11,9 @@ from trivium.cli.commands.context import Context, Nouns, add_most, add_noun, add
 from trivium.cli.commands.starting import add_start_flags, finish_start, parse_rest
 from trivium.cli.errors import CliError
 
-STARTABLE = ("tokenizer", "pretrain")
+STARTABLE = ("tokenizer", "pretrain", "sft")
+CHECKED = ("sft",)
+"""Kinds that have a preflight."""
 STATES = (
     "waiting", "queued", "running", "pausing",
     "paused", "succeeded", "failed", "cancelled",
@@ -24,7 +26,9 @@ def add(nouns: Nouns) -> None:
     verbs = add_noun(nouns, "runs", "start, watch and steer runs")
     listing = add_verb(verbs, "list", "list runs, newest first", list_runs)
     listing.add_argument("--state", choices=STATES)
-    listing.add_argument("--kind", choices=("ingest", *STARTABLE))
+    listing.add_argument(
+        "--kind", choices=("ingest", *STARTABLE, "preflight", "import")
+    )
     listing.add_argument("--search", default="", metavar="TEXT")
     add_most(listing)
 
@@ -33,6 +37,9 @@ def add(nouns: Nouns) -> None:
         "kind", choices=STARTABLE, metavar="KIND", help="|".join(STARTABLE)
     )
     start.add_argument("--priority", type=int, default=0, metavar="N")
+    start.add_argument(
+        "--check-only", action="store_true", help="queue its preflight alone"
+    )
     add_start_flags(start)
 
     for name, about in {
@@ -119,6 +126,10 @@ def start_run(context: Context) -> int:
     """Queue a run."""
     kind = context.args.kind
     spec = parse_rest(context, kind, prog=f"trivium runs start {kind}")
+    if context.args.check_only:
+        if kind not in CHECKED:
+            raise CliError(f"--check-only is for {', '.join(CHECKED)}, not {kind}")
+        spec = {"kind": "preflight", "training": spec}
     body = {
         "project": context.project,
         "spec": spec,
