@@ -63,6 +63,8 @@ def _left_out_of_sft(value_of: Callable[[str], object], task: str) -> set[str]:
     left_out = {"task"}
     if task != "chat":
         left_out |= {*CHAT_ONLY}
+    if task == "classification":
+        left_out |= {"evaluate_on", "answer_rows"}
     if value_of("method") not in {"lora", "qlora"}:
         left_out |= {*LORA_ONLY}
     if value_of("chat_template") != "custom":

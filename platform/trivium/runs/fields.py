@@ -35,6 +35,11 @@ CHOICES = {
     "refuse": "Refuse to start",
     "best": "Best evaluation",
     "last": "Last step",
+    "loss": "Loss",
+    "exact_match": "Exact answers",
+    "rouge_l": "ROUGE-L",
+    "accuracy": "Accuracy",
+    "f1": "F1",
 }
 """What choices are called whose value alone says too little."""
 
@@ -94,8 +99,9 @@ def reference_field(
     """Return the field of a setting that refers to one or several objects."""
     kind, is_optional = without_none(field.annotation)
     is_many = get_origin(kind) is tuple
-    # Of several datasets the form itself says which of them do not suit, and why.
-    kinds = () if is_many else extra_of(field).get("kinds", ())
+    # Of the datasets to learn from the form itself says which do not suit, and why.
+    is_judged = is_many and field.is_required()
+    kinds = () if is_judged else extra_of(field).get("kinds", ())
     choices = choices_of(project, noun, kinds=kinds)
     common: dict[str, Any] = {
         "label": label_of(name, field),
@@ -107,8 +113,8 @@ def reference_field(
     if is_many:
         return forms.MultipleChoiceField(
             choices=choices,
-            initial=[value for value, _ in choices[:1]],
-            required=field.is_required(),
+            initial=[value for value, _ in choices[:1]] if is_judged else [],
+            required=is_judged,
             widget=forms.CheckboxSelectMultiple,
             **common,
         )
@@ -185,7 +191,7 @@ def from_form(value: Any, field: FieldInfo) -> Any:
     """Return what a form field holds as the spec takes it."""
     kind, _ = without_none(field.annotation)
     if extra_of(field).get("reference"):
-        return value or None
+        return value if get_origin(kind) is tuple else value or None
     if get_origin(kind) is tuple:
         lines = with_plain_ends(str(value)).removesuffix("\n")
         return lines.split("\n") if lines else list(field.get_default())

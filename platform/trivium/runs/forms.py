@@ -8,7 +8,7 @@ from django.http import QueryDict
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from runspec import SPECS, Spec, parse_spec
-from runspec.sft import KINDS_OF
+from runspec.sft import KINDS_OF, METRICS_OF
 
 from trivium.datasets.models import DatasetVersion
 from trivium.models.models import LanguageModel
@@ -21,6 +21,7 @@ from trivium.runs.applying import (
     why_not_from,
 )
 from trivium.runs.fields import (
+    CHOICES,
     choices_of,
     extra_of,
     first_shown,
@@ -114,7 +115,8 @@ class SpecForm(forms.Form):
         self.decided = decided(kind, self.start)
         self.ingredients = self._ingredients((settings or {}).get("weights", ()))
         for name in settings_left_out(kind, self.value_of, self.decided):
-            del self.fields[name]
+            self.fields.pop(name, None)
+        self._offer_metrics()
         for bound in self:
             if bound.field.help_text:
                 described = f"{bound.auto_id}_helptext"
@@ -133,7 +135,8 @@ class SpecForm(forms.Form):
         return {
             name: shown(field.get_default())
             for name, field in self.settings().items()
-            if not field.is_required() and name in self.fields
+            if name in self.fields
+            and not (field.is_required() or extra_of(field).get("reference"))
         }
 
     def settings_extra(self, name: str, key: str) -> Any:
@@ -196,6 +199,13 @@ class SpecForm(forms.Form):
             )
             ingredients.append(Ingredient(found[int(pk)], pk in chosen, self[name]))
         return ingredients
+
+    def _offer_metrics(self) -> None:
+        """Offer the numbers that are measured for the task, and no others."""
+        field = self.fields.get("best_metric")
+        if isinstance(field, forms.ChoiceField) and self.task:
+            measured = METRICS_OF[self.task]
+            field.choices = [(name, CHOICES.get(name, name)) for name in measured]
 
     def redraw_at(self, url: str) -> None:
         """Let the controls that decide on other settings ask for them anew."""

@@ -316,7 +316,7 @@ def preflight_tab(run: Run) -> dict[str, Any]:
     found = preflight_for_page(run)
     report = found.report if found is not None else None
     return {
-        "preflight": found,
+        "inspection": found,
         "is_check_only": run.kind == Run.Kind.PREFLIGHT and not run.dependants.exists(),
         "is_mendable": run.state in {State.FAILED, State.CANCELLED},
         "facts": figures(report.facts) if report is not None else [],

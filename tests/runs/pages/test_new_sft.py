@@ -199,6 +199,29 @@ def test_a_template_that_does_not_apply_is_not_sent(bobs, filled, url):
     assert run.spec["custom_template"] == ""
 
 
+@pytest.mark.parametrize(
+    ("architecture", "metrics"),
+    [("decoder", ["loss", "exact_match"]), ("encoder", ["loss", "accuracy", "f1"])],
+)
+def test_the_best_is_chosen_by_what_is_measured(
+    architecture, metrics, project, make_model
+):
+    model = make_model("Fabler", architecture)
+    form = SpecForm(project, "sft", settings={"model": str(model.pk)})
+    assert [name for name, _ in form.fields["best_metric"].choices] == metrics
+
+
+def test_further_datasets_are_answered(bobs, filled, make_dataset, url):
+    further = make_dataset("conversations", [{"messages": []}])
+    sent = filled(evaluate_on=[further.pk])
+    run = bobs.post(new(url), sent, follow=True).context["run"]
+    assert run.spec["evaluate_on"] == [str(further.pk)]
+    assert (
+        bobs.post(new(url), filled(), follow=True).context["run"].spec["evaluate_on"]
+        == []
+    )
+
+
 def test_check_only_queues_no_training(bobs, filled, url):
     run = bobs.post(new(url), filled(check="1"), follow=True).context["run"]
     assert (run.kind, run.name) == ("preflight", "Fabler Instructions")

@@ -67,7 +67,7 @@ def test_a_refused_run_opens_on_what_must_be_mended(bobs, sft, end_preflight, ur
     end_preflight(REFUSED)
     page = bobs.get(url("detail", sft))
     assert page.context["tab"] == "preflight"
-    statuses = [one.check.status for one in page.context["preflight"].findings]
+    statuses = [one.check.status for one in page.context["inspection"].findings]
     assert statuses == ["failed", "warning", "ok", "ok"]
     assert "Not ready: 1 thing must be mended first" in text_of(page)
     assert "Use ChatML and try again" in text_of(page)
