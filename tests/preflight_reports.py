@@ -56,7 +56,8 @@ NO_END = Check(
 )  # fmt: skip
 FACTS = {
     "rows": 4_212, "tokens": 391_004, "trained_share": 0.34, "steps": 1_581,
-    "longest_row": 127, "peak_memory_bytes": 1_900_000_000,
+    "template": "{% for m in messages %}", "labels": [], "longest_row": 127,
+    "peak_memory_bytes": 1_900_000_000,
 }  # fmt: skip
 PASSED = PreflightReport(
     checks=[*FINE, TOO_LONG], batch=[row(TURNS), row(TURNS[1:])], facts=FACTS

@@ -99,8 +99,9 @@ def _help(field: FieldInfo) -> str:
     text = field.description or ""
     if unit:
         text += f" [{unit}]"
-    if isinstance(extra, dict) and isinstance(extra.get("families"), list):
-        text += f" For {', '.join(map(str, extra['families']))}."
+    families = extra.get("families") if isinstance(extra, dict) else None
+    if isinstance(families, list):
+        text += f" For {', '.join(map(str, families))}."
     if not field.is_required() and field.default not in (None, "", (), {}):
         text += f" (default: {field.default})"
     return text.replace("%", "%%")

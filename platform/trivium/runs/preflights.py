@@ -13,6 +13,8 @@ GLYPHS = {"ok": "✓", "warning": "!", "failed": "✕"}
 WORDS = {"ok": "fine", "warning": "look at this", "failed": "must be mended"}
 ORDER = ("failed", "warning", "ok")
 MAX_ROWS = 32
+NOT_FOR_PEOPLE = {"template", "model", "threads", "lengths"}
+"""Facts that say nothing a page does not show better elsewhere."""
 
 
 class Finding(NamedTuple):
@@ -107,6 +109,15 @@ def preflight_for_page(run: Run) -> Preflight | None:
         num_failed=sum(check.status == "failed" for check in checks),
         num_warnings=sum(check.status == "warning" for check in checks),
     )
+
+
+def facts_for_page(report: PreflightReport) -> dict[str, Any]:
+    """Return the numbers of a report a person may want; lists in words."""
+    return {
+        name: ", ".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in report.facts.items()
+        if name not in NOT_FOR_PEOPLE and value not in ([], "")
+    }
 
 
 def row_for_page(number: int, row: BatchRow) -> Row:

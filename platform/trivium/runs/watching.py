@@ -20,6 +20,7 @@ from trivium.runs.fields import extra_of, label_of, shown
 from trivium.runs.figures import figures, results_of
 from trivium.runs.models import Run
 from trivium.runs.preflights import (
+    facts_for_page,
     preflight_for_page,
     preflight_of,
     report_of,
@@ -319,7 +320,7 @@ def preflight_tab(run: Run) -> dict[str, Any]:
         "inspection": found,
         "is_check_only": run.kind == Run.Kind.PREFLIGHT and not run.dependants.exists(),
         "is_mendable": run.state in {State.FAILED, State.CANCELLED},
-        "facts": figures(report.facts) if report is not None else [],
+        "facts": figures(facts_for_page(report)) if report is not None else [],
     }
 
 

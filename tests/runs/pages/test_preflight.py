@@ -82,6 +82,7 @@ def test_a_passed_preflight_stays_on_the_page(bobs, sft, end_preflight, set_stat
     page = text_of(bobs.get(url("detail", sft), {"tab": "preflight"}))
     assert "Ready, with 1 thing to look at" in page
     assert "Training has begun" in page
+    assert "{% for" not in page
     assert "34\N{NO-BREAK SPACE}%" in page
     assert "1.9\N{NO-BREAK SPACE}GB" in page
 
