@@ -75,7 +75,7 @@ def test_an_architecture_changes_dials_and_explanation(form):
     expect(page.locator("[name=layers]")).to_have_value("3")
     expect(page.locator("#more-settings")).to_have_attribute("open", "")
     page.locator("#family-bart").check()
-    expect(page.locator("[name=permute_sentences]")).to_be_checked()
+    expect(page.locator("#id_permute_sentences")).to_be_checked()
     page.locator("[name=base_model]").select_option(label="Writer")
     expect(page.locator("[name=layers]")).to_have_count(0)
     assert said == []

@@ -5,8 +5,9 @@ from typing import Any
 
 from django import forms
 from runspec import SPECS
+from runspec.sft import KINDS_OF
 
-from trivium.runs.fields import first_shown, form_field, from_form, shown
+from trivium.runs.fields import choices_of, first_shown, form_field, from_form, shown
 from trivium.runs.models import Run
 
 RETRY_SETTINGS: dict[str, tuple[str, ...]] = {
@@ -33,6 +34,9 @@ class RetryForm(forms.Form):
             if name not in known:
                 continue
             made = form_field(run.project, name, known[name])
+            if isinstance(made, forms.MultipleChoiceField):
+                kinds = KINDS_OF.get(run.spec.get("task", ""), ())
+                made.choices = choices_of(run.project, "dataset", kinds=kinds)
             made.initial = first_shown(suggested(run, name), known[name])
             made.help_text = f"It was {was(made, run.spec.get(name))}."
             self.fields[name] = made
