@@ -40,7 +40,7 @@ def test_all_tokens_are_learned_from_where_asked(preview):
 
 @pytest.mark.parametrize(
     ("choice", "shown"),
-    [("llama3", "&lt;|eot_id|&gt;"), ("plain", "Assistant: "), ("model", "OWN")],
+    [("llama3", "&lt;|eot_id|&gt;"), ("plain", "Assistant:"), ("model", "OWN")],
 )
 def test_each_template_writes_it_its_way(
     choice, shown, bobs, make_model, instructions, url
