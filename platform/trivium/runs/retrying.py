@@ -1,9 +1,10 @@
 """The form beside a failure: the few settings worth changing before another try."""
 
 import re
-from typing import Any
+from typing import Any, get_origin
 
 from django import forms
+from pydantic.fields import FieldInfo
 from runspec import SPECS
 from runspec.sft import KINDS_OF
 
@@ -31,7 +32,7 @@ class RetryForm(forms.Form):
         is_plain = model is not None and run.kind != Run.Kind.PREFLIGHT
         known = model.model_fields if model and is_plain else {}
         for name in retry_settings(run):
-            if name not in known:
+            if name not in known or is_table(known[name]):
                 continue
             made = form_field(run.project, name, known[name])
             if isinstance(made, forms.MultipleChoiceField):
@@ -70,6 +71,11 @@ def retry_settings(run: Run) -> list[str]:
     ]
     likely = RETRY_SETTINGS.get(run.error_class, ())
     return list(dict.fromkeys([*named, *likely]))[:4]
+
+
+def is_table(field: FieldInfo) -> bool:
+    """Whether a setting maps names to values, which no single field can hold."""
+    return get_origin(field.annotation) is dict
 
 
 def was(field: forms.Field, value: Any) -> str:

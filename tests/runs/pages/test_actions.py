@@ -130,6 +130,14 @@ def test_a_retry_may_take_other_datasets(bobs, sft, make_dataset, set_state, url
     assert page.context["run"].spec["datasets"] == [str(other.pk)]
 
 
+def test_a_mapping_is_not_asked_for_in_one_line(bobs, ingest, set_state, url):
+    advice = "Say which columns hold the text, or set text_column."
+    set_state(ingest, "failed", error_class="bad_input", advice=advice)
+    form = bobs.get(url("detail", ingest)).context["retry_form"]
+    assert "columns" not in form.fields
+    assert "text_column" in form.fields
+
+
 def test_a_retry_may_take_another_tokenizer(bobs, pretrain, set_state, url):
     set_state(pretrain, "failed", error_class="bad_input", advice="Choose a tokenizer.")
     form = bobs.get(url("detail", pretrain)).context["retry_form"]
