@@ -3,9 +3,10 @@
 import re
 
 import pytest
-from runspec import SPECS
+from runspec import SPECS, PretrainSpec
 from runspec.families import FAMILIES
 from runspec.sizing import PRESETS
+from trivium.models.models import LanguageModel
 from trivium.runs.forms import SpecForm
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
@@ -166,3 +167,59 @@ def test_who_may_queue_runs(name, client, vera, lara, mallory, project, url):
 @pytest.mark.parametrize("kind", ["ingest", "nonsense", "", "\0"])
 def test_a_kind_without_a_form_is_not_found(kind, bobs, project, url):
     assert bobs.get(url("new"), {"kind": kind}).status_code == 404
+
+
+def redrawn(bobs, url, query: str = "", **sent):
+    """Return the form as it is drawn anew."""
+    address = f"{url('redraw')}?kind=pretrain{query}"
+    return bobs.post(address, sent, headers={"HX-Request": "true"}).context["form"]
+
+
+def test_another_architecture_brings_its_first_family(bobs, pretrain, url):
+    form = redrawn(bobs, url, architecture="encoder", family="llama", layers="3")
+    assert form.value_of("family") == "bert"
+    assert form.value_of("layers") == "3"
+    assert "whole_words" in form.fields
+    assert "kv_heads" not in form.fields
+
+
+def test_a_size_keeps_the_architecture(bobs, pretrain, url):
+    sent = {"architecture": "encoder", "family": "roberta", "layers": "1"}
+    form = redrawn(bobs, url, "&preset=tiny", **sent)
+    assert form.value_of("family") == "roberta"
+    assert form.value_of("layers") == PRESETS["tiny"]["layers"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_can_be_queued_with_its_defaults(
+    family, bobs, filled, pretrain, url
+):
+    sent = filled(family=family, max_steps="200")
+    run = bobs.post(new(url), sent, follow=True).context["run"]
+    assert run.kind == "pretrain"
+    assert run.spec["family"] == family
+
+
+def test_going_on_from_a_model_takes_its_family(bobs, filled, model, pretrain, url):
+    sent = filled(base_model=str(model.pk), layers="9", family="bert")
+    run = bobs.post(new(url), sent, follow=True).context["run"]
+    assert run.spec["base_model"] == str(model.pk)
+    assert run.spec["family"] == "llama"
+    assert run.spec["tokenizer"] is None
+    assert run.spec["layers"] == PretrainSpec.model_fields["layers"].default
+
+
+def test_a_model_of_an_unknown_family_cannot_be_gone_on_from(
+    bobs, filled, model, pretrain, url
+):
+    LanguageModel.objects.filter(pk=model.pk).update(family="mamba")
+    page = bobs.post(new(url), filled(base_model=str(model.pk)))
+    [error] = page.context["form"].errors["base_model"]
+    assert "is of the family mamba" in error
+
+
+def test_the_explanation_follows_the_objective(bobs, filled, url):
+    sent = filled(family="t5", corrupted_share="0.25", mean_span="5")
+    page = text_of(bobs.post(f"{url('estimate')}?kind=pretrain", sent))
+    assert "Spans cut out" in page
+    assert "25\N{NO-BREAK SPACE}% of the tokens are cut out, in spans of 5" in page
