@@ -25,11 +25,6 @@ class PreflightSpec(Spec):
         "cpu", help="Where it will train; the trial step is taken there."
     )
 
-    @classmethod
-    def kinds_of(cls, field: str) -> tuple[str, ...]:
-        """Return the kinds of datasets a field of the training may refer to."""
-        return SftSpec.kinds_of(field)
-
     def referred(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Return what the training refers to."""
         return self.training.referred()
