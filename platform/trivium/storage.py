@@ -136,6 +136,26 @@ def open_file(key: str) -> BinaryIO:
     return local_copy(key).open("rb")
 
 
+def read_small(key: str, name: str, *, limit: int) -> bytes:
+    """Return a file of the folder at `key` without fetching the rest of it.
+
+    Raises:
+        OSError: it is not there.
+        ValueError: it holds more than `limit` bytes.
+    """
+    root = _local_root()
+    if root is not None:
+        with resolve_beneath(local_copy(key), name).open("rb") as file:
+            content = file.read(limit + 1)
+    else:
+        filesystem, remote_root = _remote()
+        url = f"{remote_root}/{_checked(key)}/{name}"
+        content = bytes(filesystem.cat_file(url, end=limit + 1))
+    if len(content) > limit:
+        raise ValueError(f"{name} holds more than {limit:,} bytes")
+    return content
+
+
 def new_upload(suffix: str = "") -> tuple[str, Path]:
     """Return a fresh upload key, and the local path its bytes are first written to."""
     key = _checked(f"uploads/{uuid.uuid4().hex}{suffix}")
@@ -176,6 +196,7 @@ __all__ = [
     "new_upload",
     "open_file",
     "publish",
+    "read_small",
     "resolve_beneath",
     "run_folder",
     "token_cache_folder",

@@ -1,9 +1,12 @@
 """Runs over HTTP: queue, list, steer, watch."""
 
+from typing import Any
+
 import pytest
 from runspec.layout import log_file
 from trivium import storage
-from trivium.datasets.models import DatasetVersion
+from trivium.datasets.models import Dataset, DatasetVersion
+from trivium.models.models import LanguageModel
 from trivium.runs.models import Checkpoint, Run, RunWarning, Sample
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -40,6 +43,67 @@ def test_the_object_of_an_unfinished_run_can_be_used_at_once(ada, tokenizer_run)
     }
     run = ada.post("/runs", {"project": "grammar", "spec": spec}).json()
     assert tokenizer_run.pk in run["waits_for"]
+
+
+@pytest.fixture
+def tuning(project) -> dict[str, Any]:
+    """A spec of fine-tuning on two datasets."""
+    model = LanguageModel.objects.create(
+        project=project, name="Fabler", stage="base", architecture="decoder",
+        family="llama", path="models/fabler",
+    )  # fmt: skip
+    ids = []
+    for name in ("one", "two"):
+        dataset = Dataset.objects.create(
+            project=project, name=name, kind="instructions"
+        )
+        ids.append(str(dataset.versions.create(number=1, path=f"datasets/{name}").pk))
+    weights = [2.0, 1.0]
+    return {"kind": "sft", "model": str(model.pk), "datasets": ids, "weights": weights}
+
+
+def test_a_run_on_several_datasets_is_queued_behind_its_preflight(ada, tuning):
+    run = ada.post("/runs", {"project": "grammar", "spec": tuning}).json()
+    assert (run["kind"], run["state"], run["output"]["noun"]) == (
+        "sft",
+        "waiting",
+        "model",
+    )
+    assert run["spec"]["datasets"] == tuning["datasets"]
+    [check] = ada.get("/runs", kind="preflight").json()["items"]
+    assert run["waits_for"] == [check["id"]]
+    assert check["spec"]["training"]["weights"] == [2.0, 1.0]
+
+
+def test_a_check_alone_is_queued(ada, tuning):
+    spec = {"kind": "preflight", "training": tuning}
+    run = ada.post("/runs", {"project": "grammar", "spec": spec, "name": "Look"}).json()
+    assert (run["kind"], run["name"], run["output"]) == ("preflight", "Look", None)
+
+
+def test_pretraining_goes_on_from_a_model(ada, version, tuning):
+    spec = {"kind": "pretrain", "dataset": str(version.pk)}
+    body = {"project": "grammar", "spec": spec | {"base_model": tuning["model"]}}
+    assert ada.post("/runs", body).json()["spec"]["tokenizer"] is None
+    refused = ada.post("/runs", body | {"spec": spec})
+    assert refused.status_code == 422
+    assert "random weights need one" in refused.json()["error"]["message"]
+
+
+def test_each_reference_to_a_missing_object_is_named(ada, tuning):
+    for field, value in (("model", "99"), ("datasets", ["99"])):
+        spec = tuning | {field: value, "weights": []}
+        refused = ada.post("/runs", {"project": "grammar", "spec": spec})
+        assert refused.status_code == 422
+        assert refused.json()["error"]["field"] == field
+
+
+def test_the_document_tells_what_an_id_refers_to(client):
+    schemas = client.get("/api/v1/openapi.json").json()["components"]["schemas"]
+    datasets = schemas["SftSpec"]["properties"]["datasets"]
+    assert (datasets["type"], datasets["reference"]) == ("array", "dataset")
+    assert schemas["PretrainSpec"]["properties"]["base_model"]["reference"] == "model"
+    assert "tokenizer" not in schemas["PretrainSpec"]["required"]
 
 
 def test_another_projects_objects_cannot_be_used(mallory, version):

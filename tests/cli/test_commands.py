@@ -114,6 +114,62 @@ def test_a_tokenizer_and_a_model_are_started_from_flags(trivium, ingest):
     assert f"(makes model {run.model.pk})" in started.out
 
 
+@pytest.fixture
+def tuned(project) -> dict[str, int]:
+    """Ids of a model and of two datasets it can be fine-tuned on."""
+    model = LanguageModel.objects.create(
+        project=project, name="m", stage="base", architecture="decoder",
+        family="llama", path="models/m",
+    )  # fmt: skip
+    versions = []
+    for name in ("one", "two"):
+        dataset = Dataset.objects.create(
+            project=project, name=name, kind="instructions"
+        )
+        versions.append(dataset.versions.create(number=1, path=f"datasets/{name}").pk)
+    return {"model": model.pk, "one": versions[0], "two": versions[1]}
+
+
+def test_a_model_is_fine_tuned_on_several_datasets_from_flags(trivium, tuned):
+    started = trivium(
+        "runs", "start", "sft", "--model", tuned["model"], "--name", "Guide",
+        "--datasets", tuned["one"], tuned["two"], "--weights", 2, 0.5,
+        "--method", "lora", "--lora-modules", "q_proj", "--lora-modules", "v_proj",
+    )  # fmt: skip
+    assert started.code == 0, started.err
+    run = Run.objects.get(kind="sft")
+    assert run.spec["datasets"] == [str(tuned["one"]), str(tuned["two"])]
+    assert run.spec["weights"] == [2.0, 0.5]
+    assert run.spec["lora_modules"] == ["q_proj", "v_proj"]
+    assert f"run {run.pk} waiting: sft Guide" in started.out
+    assert "preflight" in trivium("runs", "list", "--kind", "preflight").out
+
+
+def test_only_the_check_of_a_run_is_started(trivium, tuned):
+    argv = ["--model", tuned["model"], "--datasets", tuned["one"], "--check-only"]
+    made = trivium("runs", "start", "sft", *argv, "--json").json
+    assert made["kind"] == "preflight"
+    assert made["spec"]["training"]["datasets"] == [str(tuned["one"])]
+    assert Run.objects.count() == 1
+    refused = trivium(
+        "runs", "start", "pretrain", "--dataset", 1, "--tokenizer", 1, "--check-only"
+    )
+    assert refused.code == 2
+    assert "--check-only is for sft" in refused.err
+
+
+def test_pretraining_goes_on_from_a_model(trivium, ingest, tuned):
+    version = ingest.dataset_version.pk
+    started = trivium(
+        "runs", "start", "pretrain", "--dataset", version,
+        "--base-model", tuned["model"],
+    )  # fmt: skip
+    assert started.code == 0, started.err
+    run = Run.objects.get(kind="pretrain")
+    assert run.spec["base_model"] == str(tuned["model"])
+    assert run.spec["tokenizer"] is None
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -121,7 +177,9 @@ def test_a_tokenizer_and_a_model_are_started_from_flags(trivium, ingest):
         (["--layers", "0"], "--layers: Input should be greater than or equal to 1"),
         (["--width", "130"], "width 130 is not a multiple of heads 4"),
         (["--colour", "red"], "--colour"),
-        (["--family", "bert"], "invalid choice"),
+        (["--family", "rnn"], "invalid choice"),
+        (["--family", "bert", "--kv-heads", "2"], "kv_heads applies to llama, mixtral"),
+        (["--base-model", "1"], "tokenizer comes from the base model"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_anything_is_sent(argv, said, trivium):

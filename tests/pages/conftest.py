@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.utils import timezone
-from runspec import IngestSpec, PretrainSpec, Spec, TokenizerSpec
+from runspec import IngestSpec, PretrainSpec, SftSpec, Spec, TokenizerSpec
 from trivium.accounts.models import User
-from trivium.datasets.models import DatasetVersion, Upload
+from trivium.datasets.models import Dataset, DatasetVersion, Upload
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.runs import kinds
@@ -66,6 +66,24 @@ def model(pretrain: Run) -> LanguageModel:
         path="models/fabler", num_parameters=1_240_000, validation_loss=1.8761
     )
     return LanguageModel.objects.get()
+
+
+@pytest.fixture
+def examples(project: Project) -> DatasetVersion:
+    """Instructions to fine-tune on."""
+    dataset = Dataset.objects.create(
+        project=project, name="Questions", kind="instructions"
+    )
+    return dataset.versions.create(number=1, path="datasets/questions", rows=900)
+
+
+@pytest.fixture
+def sft(
+    model: LanguageModel, examples: DatasetVersion, start: Callable[[Spec, str], Run]
+) -> Run:
+    """A fine-tuning run that waits for its preflight."""
+    spec = SftSpec(model=str(model.pk), datasets=(str(examples.pk),))
+    return start(spec, "Guide")
 
 
 def finish(run: Run) -> None:

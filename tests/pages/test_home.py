@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 from trivium.accounts.models import User
-from trivium.datasets.models import DatasetVersion
+from trivium.datasets.models import Dataset, DatasetVersion
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.projects.services import create_project
@@ -99,6 +100,63 @@ def test_a_model_shows_its_validation_loss(bobs: Client, model: LanguageModel):
     assert page.context["step"].title == "You have a base model"
     assert "1.876" in page.text
     assert "Yet to come in this version" in page.text
+
+
+def test_a_base_model_without_examples_asks_for_some(bobs: Client, model):
+    step = bobs.get(GRAMMAR).context["step"]
+    assert "pairs of instruction and answer" in step.text
+    assert step.url == reverse("datasets:new", args=["grammar"])
+
+
+def test_a_base_model_is_taught_to_follow_instructions(
+    bobs: Client, model: LanguageModel, examples: DatasetVersion
+):
+    page = bobs.get(GRAMMAR)
+    step = page.context["step"]
+    assert step.action == "Teach it to follow instructions"
+    query = f"?kind=sft&model={model.pk}&datasets={examples.pk}"
+    assert step.url == reverse("runs:new", args=["grammar"]) + query
+    assert "Teach it to follow instructions →" in page.text
+    assert bobs.get(step.url).context["form"].start == model
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind", "action"),
+    [
+        ("encoder", "labelled", "Teach it to name labels"),
+        ("encoder", "instructions", "Bring examples in"),
+        ("encoder-decoder", "text-to-text", "Teach it to rewrite texts"),
+    ],
+)
+def test_each_architecture_is_taught_its_own(
+    architecture, kind, action, bobs: Client, model, examples
+):
+    LanguageModel.objects.update(architecture=architecture)
+    Dataset.objects.filter(pk=examples.dataset_id).update(kind=kind)
+    assert bobs.get(GRAMMAR).context["step"].action == action
+
+
+def test_examples_stand_at_their_stage(bobs: Client, version, examples):
+    picture = bobs.get(GRAMMAR).context["pipeline"]
+    assert picture.versions == [version]
+    assert picture.examples == [examples]
+
+
+def test_a_run_being_checked_is_shown_once_at_its_stage(bobs: Client, sft: Run):
+    page = bobs.get(GRAMMAR)
+    assert page.context["pipeline"].tuning == [sft]
+    assert page.context["pipeline"].before_tuning == []
+    assert page.context["step"].title == "Guide is being checked"
+
+
+def test_a_tuned_model_is_shown_at_its_stage(bobs: Client, sft: Run, model):
+    Run.objects.update(state=Run.State.SUCCEEDED)
+    tuned = LanguageModel.objects.get(run=sft)
+    LanguageModel.objects.filter(pk=tuned.pk).update(path="models/guide")
+    page = bobs.get(GRAMMAR)
+    assert page.context["pipeline"].tuned == tuned
+    assert page.context["pipeline"].model == model
+    assert page.context["step"].title == "You have an instruct model"
 
 
 def test_a_failure_is_the_next_thing_to_look_at(bobs: Client, pretrain: Run):

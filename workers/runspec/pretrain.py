@@ -33,7 +33,9 @@ class PretrainSpec(Spec):
     is_resumable: ClassVar[bool] = True
     wants_accelerator: ClassVar[bool] = True
 
-    dataset: str = setting(help="Text to train on.", reference="dataset")
+    dataset: str = setting(
+        help="Text to train on.", reference="dataset", kinds=("text",)
+    )
     tokenizer: str | None = setting(
         None,
         help="How text becomes tokens; a base model brings its own.",
@@ -41,6 +43,7 @@ class PretrainSpec(Spec):
     )
     base_model: str | None = setting(
         None,
+        label="Start from",
         help="Go on from a model's weights; empty starts from random ones.",
         reference="model",
     )

@@ -74,7 +74,6 @@ class SftSpec(Spec):
         "{% generation %} … {% endgeneration %}.",
         max_length=MAX_TEMPLATE,
         group="Conversation",
-        level="advanced",
         widget="template",
     )
     loss_on: Literal["assistant", "all"] = setting(
@@ -97,10 +96,16 @@ class SftSpec(Spec):
         group="Method",
     )
     lora_rank: int = setting(
-        16, help="Rank of the added matrices.", ge=1, le=1024, group="Method"
+        16,
+        label="LoRA rank",
+        help="Rank of the added matrices.",
+        ge=1,
+        le=1024,
+        group="Method",
     )
     lora_alpha: float = setting(
         32.0,
+        label="LoRA alpha",
         help="Scale of what they add, divided by the rank.",
         gt=0,
         le=4096,
@@ -109,6 +114,7 @@ class SftSpec(Spec):
     )
     lora_dropout: float = setting(
         0.0,
+        label="LoRA dropout",
         help="Share of their inputs zeroed while training.",
         ge=0,
         lt=1,

@@ -63,6 +63,10 @@ def _add_flag(group: Any, name: str, field: FieldInfo) -> None:
     kind = _plain_type(field.annotation)
     if kind is bool:
         options["action"] = argparse.BooleanOptionalAction
+    elif typing.get_origin(kind) is tuple and typing.get_args(kind)[0] is float:
+        options |= {"action": "extend", "nargs": "+", "metavar": "X"}
+    elif typing.get_origin(kind) is tuple and _reference(field):
+        options |= {"action": "extend", "nargs": "+", "metavar": "ID"}
     elif typing.get_origin(kind) is tuple:
         options |= {"action": "append", "metavar": "TEXT"}
     elif typing.get_origin(kind) is dict:
@@ -95,6 +99,9 @@ def _help(field: FieldInfo) -> str:
     text = field.description or ""
     if unit:
         text += f" [{unit}]"
+    families = extra.get("families") if isinstance(extra, dict) else None
+    if isinstance(families, list):
+        text += f" For {', '.join(map(str, families))}."
     if not field.is_required() and field.default not in (None, "", (), {}):
         text += f" (default: {field.default})"
     return text.replace("%", "%%")

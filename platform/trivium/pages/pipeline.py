@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from django.db.models import Q
 from django.urls import reverse
+from runspec.sft import KINDS_OF, TASKS_OF
 
 from trivium.datasets.models import DatasetVersion
 from trivium.models.models import LanguageModel
@@ -16,6 +17,15 @@ MAX_SHOWN = 3
 ENDED_EARLY = (Run.State.FAILED, Run.State.CANCELLED)
 IS_USABLE = Q(path__gt="") | (Q(run__isnull=False) & ~Q(run__state__in=ENDED_EARLY))
 """Leaves out what is empty because its run ended early."""
+TUNING_KINDS = {kind for kinds in KINDS_OF.values() for kind in kinds}
+"""Kinds of datasets that fine-tuning learns from."""
+TUNING = {Run.Kind.SFT, Run.Kind.PREFLIGHT}
+TEACHINGS = {
+    "chat": ("Teach it to follow instructions", "pairs of instruction and answer"),
+    "text-to-text": ("Teach it to rewrite texts", "pairs of texts"),
+    "classification": ("Teach it to name labels", "texts with labels"),
+}
+"""What a model of each task is taught next, and from what."""
 
 
 class Step(NamedTuple):
@@ -41,8 +51,13 @@ class Pipeline(NamedTuple):
     failed: Run | None
     """The newest run, where it failed."""
     model: LanguageModel | None
-    """The newest model that is ready."""
+    """The newest base model that is ready."""
     num_models: int
+    examples: list[DatasetVersion]
+    """What fine-tuning learns from."""
+    tuned: LanguageModel | None
+    """The newest instruct model that is ready."""
+    num_tuned: int
 
     @property
     def is_moving(self) -> bool:
@@ -52,7 +67,8 @@ class Pipeline(NamedTuple):
     @property
     def is_beginning(self) -> bool:
         """Whether the tutorial still has something to say."""
-        return self.model is None and not self.pretraining
+        is_empty = self.model is None and self.tuned is None
+        return is_empty and not self.pretraining and not self.tuning
 
     @property
     def pretraining(self) -> list[Run]:
@@ -60,9 +76,14 @@ class Pipeline(NamedTuple):
         return [run for run in self.runs if run.kind == Run.Kind.PRETRAIN]
 
     @property
-    def preparing(self) -> list[Run]:
-        """Unfinished runs that make what training needs."""
-        return [run for run in self.runs if run.kind != Run.Kind.PRETRAIN]
+    def tuning(self) -> list[Run]:
+        """Unfinished fine-tuning runs; a preflight is told of by its run."""
+        return [run for run in self.runs if run.kind in TUNING]
+
+    @property
+    def before_tuning(self) -> list[Run]:
+        """Unfinished runs of pretraining, and of what it needs."""
+        return [run for run in self.runs if run.kind not in TUNING]
 
     @property
     def has_ready_data(self) -> bool:
@@ -85,6 +106,11 @@ def pipeline(project: Project) -> Pipeline:
     versions = DatasetVersion.objects.filter(IS_USABLE, dataset__project=project)
     tokenizers = Tokenizer.objects.filter(IS_USABLE, project=project)
     models = LanguageModel.objects.filter(project=project).exclude(path="")
+    base, tuned = (models.filter(stage=stage) for stage in ("base", "instruct"))
+    texts, examples = (
+        versions.exclude(dataset__kind__in=TUNING_KINDS),
+        versions.filter(dataset__kind__in=TUNING_KINDS),
+    )
     runs = hide_preflights(project.runs.all())
     unfinished = runs.exclude(state__in=Run.TERMINAL)
     at_work = unfinished.filter(state__in=Run.LIVE).order_by("pk")[: 2 * MAX_SHOWN]
@@ -92,15 +118,18 @@ def pipeline(project: Project) -> Pipeline:
     newest_run = runs.order_by("-pk").first()
     has_failed = newest_run is not None and newest_run.state == Run.State.FAILED
     return Pipeline(
-        versions=list(versions.select_related("dataset").order_by("-pk")[:MAX_SHOWN]),
-        num_datasets=project.datasets.count(),
+        versions=list(texts.select_related("dataset").order_by("-pk")[:MAX_SHOWN]),
+        num_datasets=project.datasets.exclude(kind__in=TUNING_KINDS).count(),
         tokenizers=list(tokenizers.order_by("-pk")[:MAX_SHOWN]),
         num_tokenizers=project.tokenizers.count(),
         runs=[*at_work, *in_wait[:MAX_SHOWN]],
         num_runs=unfinished.count(),
         failed=newest_run if has_failed else None,
-        model=models.select_related("run").order_by("-pk").first(),
-        num_models=models.count(),
+        model=base.select_related("run").order_by("-pk").first(),
+        num_models=base.count(),
+        examples=list(examples.select_related("dataset").order_by("-pk")[:MAX_SHOWN]),
+        tuned=tuned.select_related("run").order_by("-pk").first(),
+        num_tuned=tuned.count(),
     )
 
 
@@ -115,24 +144,24 @@ def next_step(project: Project, picture: Pipeline) -> Step:
             "See what to do",
             reverse("runs:detail", args=[slug, failed.pk]),
         )
-    if picture.pretraining:
-        run = picture.pretraining[0]
-        verb = "is learning" if run.state in Run.LIVE else "is in the queue"
+    if picture.pretraining or picture.tuning:
+        return watching_step(slug, picture)
+    if picture.tuned is not None:
         return Step(
-            f"{run.name} {verb}",
-            "Watch its loss fall, and read what it writes meanwhile.",
-            "Watch it",
-            reverse("runs:detail", args=[slug, run.pk]),
-        )
-    if picture.model is not None:
-        return Step(
-            "You have a base model",
-            "It continues text. Teaching it to follow instructions is a stage yet to "
-            "come; meanwhile try a larger model, or more text.",
-            "Train another",
-            reverse("models:new", args=[slug]),
+            "You have an instruct model",
+            "It does what it is asked. Aligning it with what people prefer is a stage "
+            "yet to come; meanwhile try more examples, or LoRA.",
+            "Fine-tune another",
+            reverse("runs:new", args=[slug]) + "?kind=sft",
             needs_engineer=True,
         )
+    if picture.model is not None:
+        return teaching_step(slug, picture.model, picture.examples)
+    return beginning_step(slug, picture)
+
+
+def beginning_step(slug: str, picture: Pipeline) -> Step:
+    """Return what comes before a first model."""
     if not picture.versions:
         return Step(
             "Bring in text to learn from",
@@ -154,5 +183,61 @@ def next_step(project: Project, picture: Pipeline) -> Step:
         "Data and tokenizer are there. A small model takes minutes.",
         "Set up pretraining",
         reverse("models:new", args=[slug]),
+        needs_engineer=True,
+    )
+
+
+def watching_step(slug: str, picture: Pipeline) -> Step:
+    """Return what to look at while a model is trained."""
+    if picture.tuning:
+        return tuning_step(slug, picture.tuning[0])
+    run = picture.pretraining[0]
+    verb = "is learning" if run.state in Run.LIVE else "is in the queue"
+    return Step(
+        f"{run.name} {verb}",
+        "Watch its loss fall, and read what it writes meanwhile.",
+        "Watch it",
+        reverse("runs:detail", args=[slug, run.pk]),
+    )
+
+
+def tuning_step(slug: str, run: Run) -> Step:
+    """Return what to look at while a model is fine-tuned."""
+    url = reverse("runs:detail", args=[slug, run.pk])
+    if run.kind == Run.Kind.PREFLIGHT:
+        text = "It shows the first batch as the model will see it; nothing trains yet."
+        return Step(f"{run.name} is being checked", text, "See the check", url)
+    if run.state in Run.LIVE:
+        text = "Watch it learn to answer, and read what it says meanwhile."
+        return Step(f"{run.name} is learning", text, "Watch it", url)
+    if run.state == Run.State.WAITING:
+        text = "Before any device is taken, its first batch is shown to you."
+        return Step(f"{run.name} is being checked", text, "See the check", url)
+    text = "It begins as soon as a device is free."
+    return Step(f"{run.name} is in the queue", text, "Look at it", url)
+
+
+def teaching_step(
+    slug: str, model: LanguageModel, examples: list[DatasetVersion]
+) -> Step:
+    """Return how a base model is taught something: with examples, or to bring some."""
+    task = TASKS_OF.get(model.architecture, "chat")
+    title, needed = TEACHINGS[task]
+    fitting = [one for one in examples if one.dataset.kind in KINDS_OF[task]]
+    if fitting:
+        query = f"?kind=sft&model={model.pk}&datasets={fitting[0].pk}"
+        return Step(
+            "You have a base model",
+            f"{title} with {fitting[0]}: a check shows what it will see, then it "
+            "learns.",
+            title,
+            reverse("runs:new", args=[slug]) + query,
+            needs_engineer=True,
+        )
+    return Step(
+        "You have a base model",
+        f"{title}: for that it needs {needed}. Bring some in.",
+        "Bring examples in",
+        reverse("datasets:new", args=[slug]),
         needs_engineer=True,
     )

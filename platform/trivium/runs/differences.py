@@ -8,7 +8,7 @@ from runspec import SPECS
 
 from trivium.datasets.models import DatasetVersion, Upload
 from trivium.models.models import LanguageModel
-from trivium.runs.forms import extra_of, label_of
+from trivium.runs.fields import extra_of, label_of
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
 

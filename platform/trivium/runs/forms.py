@@ -1,20 +1,37 @@
-"""Forms of runs, read off the specs: label, unit, group, level, help and bounds."""
+"""Forms of runs: the settings of a spec that apply, and what fits them."""
 
 import re
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Any, NamedTuple, get_origin
 
 from django import forms
+from django.http import QueryDict
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from runspec import SPECS, Spec, parse_spec
+from runspec.sft import KINDS_OF, METRICS_OF
 
 from trivium.datasets.models import DatasetVersion
+from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
+from trivium.runs.applying import (
+    CONTROLS,
+    STARTS_FROM,
+    decided,
+    settings_left_out,
+    why_not_from,
+)
+from trivium.runs.fields import (
+    CHOICES,
+    choices_of,
+    extra_of,
+    first_shown,
+    form_field,
+    from_form,
+    plain,
+    shown,
+)
 from trivium.runs.models import Run
-from trivium.tokenizers.models import Tokenizer
 
-MAX_CHOICES = 500
-MAX_TEXT = 100_000
 OUTPUT_NOUNS = {
     "ingest": "dataset",
     "tokenizer": "tokenizer",
@@ -22,12 +39,14 @@ OUTPUT_NOUNS = {
     "sft": "model",
     "import": "model",
 }
-RETRY_SETTINGS: dict[str, tuple[str, ...]] = {
-    "out_of_memory": ("batch_size", "accumulation", "context"),
-    "not_finite": ("learning_rate", "warmup_steps", "clip_norm"),
-    "bad_input": ("bad_rows", "text_column"),
-}
-"""Settings that cure a class of errors, most likely first."""
+PREVIEWED = ("custom_template", "loss_on")
+"""Settings that change the sample beside the form."""
+DRAWN_APART = {"family", "datasets"}
+"""Settings a page draws in a way of their own."""
+NO_TEMPLATE = (
+    "A template of your own is chosen, but none is written; write one, or choose "
+    "another chat template."
+)
 
 
 class RunFilter(forms.Form):
@@ -50,96 +69,20 @@ class Group(NamedTuple):
     """Each with its unit."""
 
 
-def label_of(name: str, field: FieldInfo) -> str:
-    """Return what a page calls a setting."""
-    return str(extra_of(field).get("label") or name.replace("_", " ").capitalize())
+class Ingredient(NamedTuple):
+    """A dataset that may be mixed in, with how often its rows are drawn."""
 
-
-def extra_of(field: FieldInfo) -> dict[str, Any]:
-    """Return what `runspec.base.setting` noted beside type and bounds."""
-    extra = field.json_schema_extra
-    return dict(extra) if isinstance(extra, dict) else {}
-
-
-def bounds_of(field: FieldInfo) -> dict[str, Any]:
-    """Return `ge`, `gt`, `le`, `lt`, `max_length`…, as far as they are given."""
-    found: dict[str, Any] = {}
-    for constraint in field.metadata:
-        for key in ("ge", "gt", "le", "lt", "max_length", "min_length"):
-            value = getattr(constraint, key, None)
-            if value is not None:
-                found[key] = value
-    return found
-
-
-def form_field(name: str, field: FieldInfo) -> forms.Field:
-    """Return the form field of one setting."""
-    kind, is_optional = without_none(field.annotation)
-    common: dict[str, Any] = {
-        "label": label_of(name, field),
-        "help_text": field.description or "",
-        "required": not is_optional,
-    }
-    if not field.is_required():
-        common["initial"] = shown(field.get_default())
-    bounds = bounds_of(field)
-    if get_origin(kind) is Literal:
-        choices = [(value, value) for value in get_args(kind)]
-        return forms.ChoiceField(choices=choices, **common)
-    if kind is bool:
-        return forms.BooleanField(**common | {"required": False})
-    if kind is int:
-        low = bounds["gt"] + 1 if "gt" in bounds else bounds.get("ge")
-        high = bounds["lt"] - 1 if "lt" in bounds else bounds.get("le")
-        return forms.IntegerField(min_value=low, max_value=high, **common)
-    if kind is float:
-        # An exclusive bound is left to the spec: HTML knows inclusive ones only.
-        return forms.FloatField(
-            min_value=bounds.get("ge"),
-            max_value=bounds.get("le"),
-            widget=forms.NumberInput(attrs={"step": "any"}),
-            **common,
-        )
-    if get_origin(kind) is tuple:
-        widget = forms.Textarea(attrs={"rows": 3})
-        common |= {"required": False, "max_length": MAX_TEXT, "strip": False}
-        common["help_text"] += " One a line."
-        return forms.CharField(widget=widget, **common)
-    common["required"] = bounds.get("min_length", 0) > 0 or field.is_required()
-    return forms.CharField(max_length=bounds.get("max_length", MAX_TEXT), **common)
-
-
-def without_none(annotation: Any) -> tuple[Any, bool]:
-    """`int | None` → (int, True)."""
-    if get_origin(annotation) in {Union, type(int | None)}:
-        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-        return kinds[0], len(kinds) < len(get_args(annotation))
-    return annotation, False
-
-
-def shown(value: Any) -> Any:
-    """Return a setting's value as its form field shows it."""
-    if isinstance(value, list | tuple):
-        return "\n".join(str(item) for item in value)
-    return value
-
-
-def from_form(value: Any, field: FieldInfo) -> Any:
-    """Return what a form field holds as the spec takes it."""
-    if get_origin(field.annotation) is tuple:
-        lines = str(value).replace("\r\n", "\n").removesuffix("\n")
-        return lines.split("\n") if lines else list(field.get_default())
-    return value
-
-
-def plain(message: str) -> str:
-    """Return pydantic's message as a sentence for a person."""
-    text = message.removeprefix("Value error, ")
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
+    version: DatasetVersion
+    is_chosen: bool
+    weight: forms.BoundField
 
 
 class SpecForm(forms.Form):
-    """All settings of one kind of run; `cleaned_data["spec"]` is the valid spec."""
+    """All settings of one kind of run that apply; `cleaned_data["spec"]` is the spec.
+
+    A setting that is not sent keeps its default. The model a run starts from decides
+    some settings, and with them which datasets suit.
+    """
 
     name = forms.CharField(
         required=False, max_length=200, help_text="Empty: one is made up."
@@ -155,24 +98,25 @@ class SpecForm(forms.Form):
     ) -> None:
         """Build a field for each setting; `settings` are the values first shown."""
         super().__init__(*args, **kwargs)
+        self.project = project
         self.model: type[Spec] = SPECS[kind]
         self.kind = kind
         self.fields["name"].label = f"Name of the {OUTPUT_NOUNS[kind]}"
         for name, field in self.settings().items():
-            reference = extra_of(field).get("reference")
-            if reference:
-                choices = choices_of(project, reference)
-                made: forms.Field = forms.ChoiceField(
-                    choices=[*choices] or [("", f"No {reference} yet")],
-                    label=label_of(name, field),
-                    help_text=field.description or "",
-                    initial=choices[0][0] if choices else "",
-                )
-            else:
-                made = form_field(name, field)
+            if name == "weights":  # each dataset gets a field for its own
+                continue
+            made = form_field(project, name, field)
             if name in (settings or {}):
-                made.initial = shown((settings or {})[name])
+                made.initial = first_shown((settings or {})[name], field)
             self.fields[name] = made
+        if self.is_bound:
+            self.data = with_defaults(self.data, self.defaults())
+        self.start = self._start()
+        self.decided = decided(kind, self.start)
+        self.ingredients = self._ingredients((settings or {}).get("weights", ()))
+        for name in settings_left_out(kind, self.value_of, self.decided):
+            self.fields.pop(name, None)
+        self._offer_metrics()
         for bound in self:
             if bound.field.help_text:
                 described = f"{bound.auto_id}_helptext"
@@ -186,12 +130,99 @@ class SpecForm(forms.Form):
             if name != "kind"
         }
 
+    def defaults(self) -> dict[str, Any]:
+        """Return the defaults of the spec, as a form holds them; an id has none."""
+        return {
+            name: shown(field.get_default())
+            for name, field in self.settings().items()
+            if name in self.fields
+            and not (field.is_required() or extra_of(field).get("reference"))
+        }
+
+    def settings_extra(self, name: str, key: str) -> Any:
+        """Return what the spec notes beside a setting."""
+        return extra_of(self.settings()[name]).get(key)
+
+    def value_of(self, name: str) -> Any:
+        """Return what a setting holds now: typed, or first shown."""
+        if name not in self.fields:
+            return ""
+        field = self.fields[name]
+        if self.is_bound:
+            return field.widget.value_from_datadict(self.data, self.files, name)
+        return self.get_initial_for_field(field, name)
+
+    def _start(self) -> LanguageModel | None:
+        """Return the model the run would go on from."""
+        pk = str(self.value_of(STARTS_FROM.get(self.kind, "")) or "")
+        if not (pk.isascii() and pk.isdecimal() and len(pk) < 19):
+            return None
+        models = LanguageModel.objects.filter(project=self.project)
+        return models.select_related("tokenizer", "run").filter(pk=pk).first()
+
+    @property
+    def task(self) -> str:
+        """What the model is to be taught; empty where no model is chosen."""
+        return self.decided.get("task", "")
+
+    def _ingredients(self, weights: Any) -> list[Ingredient]:
+        """Give each dataset that suits the task a field for its weight.
+
+        What was chosen and does not suit is no longer offered; the newest that does
+        takes its place.
+        """
+        if "datasets" not in self.fields:
+            return []
+        kinds = KINDS_OF.get(self.task) or self.settings_extra("datasets", "kinds")
+        suiting = [pk for pk, _ in choices_of(self.project, "dataset", kinds=kinds)]
+        field = self.fields["datasets"]
+        chosen = [str(pk) for pk in self.value_of("datasets") or ()]
+        if not self.is_bound:
+            kept = [pk for pk in chosen if pk in suiting] or suiting[:1]
+            shares = dict(zip(chosen, weights, strict=False))
+            field.initial = chosen = kept
+        else:
+            shares = {}
+        found = DatasetVersion.objects.select_related("dataset").in_bulk(
+            [int(pk) for pk in suiting]
+        )
+        ingredients = []
+        for pk in suiting:
+            name = f"weight-{pk}"
+            self.fields[name] = forms.FloatField(
+                required=False,
+                min_value=1e-6,
+                max_value=1e6,
+                initial=shares.get(pk),
+                label=f"Weight of {found[int(pk)]}",
+                widget=forms.NumberInput(attrs={"step": "any", "placeholder": "1"}),
+            )
+            ingredients.append(Ingredient(found[int(pk)], pk in chosen, self[name]))
+        return ingredients
+
+    def _offer_metrics(self) -> None:
+        """Offer the numbers that are measured for the task, and no others."""
+        field = self.fields.get("best_metric")
+        if isinstance(field, forms.ChoiceField) and self.task:
+            measured = METRICS_OF[self.task]
+            field.choices = [(name, CHOICES.get(name, name)) for name in measured]
+
+    def redraw_at(self, url: str) -> None:
+        """Let the controls that decide on other settings ask for them anew."""
+        for name in CONTROLS:
+            if name in self.fields:
+                self.fields[name].widget.attrs |= {"hx-post": url}
+        for name in PREVIEWED:
+            if name in self.fields:
+                self.fields[name].widget.attrs |= {"data-previews": True}
+
     def groups(self, level: str) -> list[Group]:
         """Return the settings of one level, under the titles of their groups."""
         groups: dict[str, Group] = {}
         for name, field in self.settings().items():
             extra = extra_of(field)
-            if extra.get("level", "basic") != level:
+            is_elsewhere = name not in self.fields or name in DRAWN_APART
+            if is_elsewhere or extra.get("level", "basic") != level:
                 continue
             title = extra.get("group", "")
             group = groups.setdefault(title, Group(title, []))
@@ -215,15 +246,38 @@ class SpecForm(forms.Form):
             bound.errors for group in self.advanced_groups for bound, _ in group.fields
         )
 
+    def clean_datasets(self) -> list[str]:
+        """Refuse datasets of which a model of this architecture learns nothing."""
+        chosen: list[str] = self.cleaned_data["datasets"]
+        kinds = KINDS_OF.get(self.task, ())
+        for version in DatasetVersion.objects.filter(pk__in=chosen).select_related(
+            "dataset"
+        ):
+            if kinds and version.dataset.kind not in kinds:
+                raise forms.ValidationError(
+                    f"{version} holds {version.dataset.kind} rows, but {self.start} "
+                    f"is to learn {self.task} from {' or '.join(kinds)}; choose one of "
+                    "those."
+                )
+        return chosen
+
     def clean(self) -> dict[str, Any]:
         """Build the spec; what it refuses is shown beside the field at fault."""
         cleaned = super().clean() or self.cleaned_data
+        if why := why_not_from(self.kind, self.start):
+            self.add_error(STARTS_FROM[self.kind], why)
+        template = cleaned.get("custom_template")
+        if template is not None and not template.strip():
+            self.add_error("custom_template", NO_TEMPLATE)
         if self.errors:
             return cleaned
-        values = {
+        values = self.decided | {
             name: from_form(cleaned[name], field)
             for name, field in self.settings().items()
+            if name in cleaned
         }
+        if "datasets" in values:
+            values["weights"] = self.weights_of(values["datasets"])
         try:
             cleaned["spec"] = parse_spec({"kind": self.kind, **values})
         except ValidationError as error:
@@ -231,103 +285,48 @@ class SpecForm(forms.Form):
                 self.add_error(self.field_of(one), plain(one["msg"]))
         return cleaned
 
+    def weights_of(self, datasets: list[str]) -> list[float]:
+        """Return a weight for each dataset, 1 where none was typed; or no weights."""
+        typed = [self.cleaned_data.get(f"weight-{pk}") for pk in datasets]
+        is_mixed = len(datasets) > 1 and any(weight is not None for weight in typed)
+        return [1.0 if one is None else one for one in typed] if is_mixed else []
+
     def field_of(self, error: Any) -> str | None:
         """Return the field an error names, by place or by its first known word."""
         if error["loc"] and error["loc"][0] in self.fields:
             return str(error["loc"][0])
         words = re.findall(r"[a-z_0-9]+", error["msg"].lower())
-        return next((word for word in words if word in self.settings()), None)
+        names = [word for word in words if word in self.settings()]
+        return next((name for name in names if name in self.fields), None)
 
 
-def choices_of(project: Project, noun: str) -> list[tuple[str, str]]:
-    """Return the objects of a project a spec may refer to, newest first.
+def with_defaults(data: Any, defaults: dict[str, Any]) -> QueryDict:
+    """Return what was sent, completed by the defaults of what was not."""
+    whole = QueryDict(mutable=True)
+    for name in data:
+        values = data.getlist(name) if hasattr(data, "getlist") else data[name]
+        whole.setlist(name, values if isinstance(values, list) else [values])
+    for name, value in defaults.items():
+        if name not in whole and value is not None:
+            whole[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return whole
 
-    What is still being made may be chosen too: the run waits for it.
-    """
-    rows: list[Any]
-    if noun == "dataset":
-        rows = list(
-            DatasetVersion.objects.filter(dataset__project=project)
-            .select_related("dataset", "run")
-            .order_by("-pk")[:MAX_CHOICES]
+
+def typed_settings(kind: str, data: QueryDict) -> dict[str, Any]:
+    """Return what a form was sent, whole or not, as values to show first in another."""
+    typed: dict[str, Any] = {}
+    for name, field in SPECS[kind].model_fields.items():
+        if name not in data:
+            continue
+        is_many = get_origin(field.annotation) is tuple and "reference" in extra_of(
+            field
         )
-    else:
-        rows = list(
-            Tokenizer.objects.filter(project=project)
-            .select_related("run")
-            .order_by("-pk")[:MAX_CHOICES]
-        )
-    usable = [row for row in rows if row.is_ready or is_being_made(row.run)]
-    usable.sort(key=lambda row: not row.is_ready)
-    return [
-        (str(row.pk), str(row) if row.is_ready else f"{row} (being prepared)")
-        for row in usable
-    ]
-
-
-def is_being_made(run: Run | None) -> bool:
-    """Whether an object's run may still finish it."""
-    return run is not None and not run.is_finished
-
-
-class RetryForm(forms.Form):
-    """The few settings that may cure a failed run, with a better value filled in."""
-
-    def __init__(self, run: Run, *args: Any, **kwargs: Any) -> None:
-        """Choose settings by the class of the error and by what the advice names."""
-        super().__init__(*args, **kwargs)
-        self.run = run
-        model = SPECS.get(run.kind)
-        known = model.model_fields if model else {}
-        for name in retry_settings(run):
-            if name not in known:
-                continue
-            made = form_field(name, known[name])
-            made.initial = shown(suggested(run, name))
-            made.help_text = f"It was {shown(run.spec.get(name))}."
-            self.fields[name] = made
-
-    def clean(self) -> dict[str, Any]:
-        """Gather the changes; what the form does not show stays as it was."""
-        cleaned = super().clean() or self.cleaned_data
-        fields = SPECS[self.run.kind].model_fields if self.fields else {}
-        cleaned["changes"] = {
-            name: from_form(cleaned[name], fields[name])
-            for name in self.fields
-            if name in cleaned
-        }
-        return cleaned
-
-    def full_clean(self) -> None:
-        """Let an empty retry pass: then no setting is changed."""
-        for name in list(self.fields) if self.is_bound else ():
-            if name not in self.data:
-                del self.fields[name]
-        super().full_clean()
-
-
-def retry_settings(run: Run) -> list[str]:
-    """Return the names of settings worth changing after a failure."""
-    named = [
-        name
-        for name in run.spec
-        if re.search(rf"\b{name.replace('_', '[_ ]')}\b", run.advice, re.IGNORECASE)
-    ]
-    likely = RETRY_SETTINGS.get(run.error_class, ())
-    return list(dict.fromkeys([*named, *likely]))[:4]
-
-
-def suggested(run: Run, name: str) -> Any:
-    """Return a value more likely to work than the one that failed."""
-    value = run.spec.get(name)
-    if run.error_class == "out_of_memory":
-        if name == "batch_size" and isinstance(value, int):
-            return max(1, value // 2)
-        if name == "accumulation" and isinstance(value, int):
-            is_halved = run.spec.get("batch_size", 1) > 1
-            return value * 2 if is_halved else value
-    if run.error_class == "not_finite" and name == "learning_rate" and value:
-        return float(f"{value / 3:.2g}")
-    if run.error_class == "bad_input" and name == "bad_rows":
-        return "skip"
-    return value
+        if is_many:
+            typed[name] = data.getlist(name)
+        elif field.annotation is bool:
+            typed[name] = data[name] not in {"false", ""}
+        else:
+            typed[name] = data[name]
+    if "datasets" in typed:
+        typed["weights"] = [data.get(f"weight-{pk}", "") for pk in typed["datasets"]]
+    return typed

@@ -18,7 +18,7 @@ from runspec import SPECS, Spec, parse_spec
 
 from trivium.runs.differences import label_in_words, value_in_words
 from trivium.runs.errors import SubmitError
-from trivium.runs.forms import bounds_of, extra_of, without_none
+from trivium.runs.fields import bounds_of, extra_of, without_none
 
 MAX_AXES = 6
 MAX_MEMBERS = 100

@@ -8,6 +8,7 @@ from trivium.runs import (
     views_compare,
     views_live,
     views_new,
+    views_preflight,
     views_sweep,
 )
 
@@ -26,6 +27,8 @@ urlpatterns = [
     path(RUNS + "compare/choose/", views_compare.choose_runs, name="choose"),
     path(RUNS + "new/", views_new.create_run, name="new"),
     path(RUNS + "estimate/", views_new.estimate_run, name="estimate"),
+    path(RUNS + "fields/", views_new.redraw_form, name="redraw"),
+    path(RUNS + "preview/", views_new.preview_template, name="preview"),
     path(RUN, views.run_detail, name="detail"),
     path(RUN + "cancel/", views_actions.cancel_run, name="cancel"),
     path(RUN + "pause/", views_actions.pause_run, name="pause"),
@@ -36,6 +39,8 @@ urlpatterns = [
     path(SWEEPS, views_sweep.list_sweeps, name="sweeps"),
     path(SWEEP, views_sweep.sweep_detail, name="sweep-detail"),
     path(SWEEP + "cancel/", views_sweep.cancel_sweep, name="cancel-sweep"),
+    path(RUN + "mend/", views_preflight.mend_run, name="mend"),
+    path(RUN + "train/", views_preflight.start_checked, name="start-checked"),
     path(RUN + "priority/", views_actions.change_priority, name="priority"),
     path(
         RUN + "checkpoints/<int:checkpoint_id>/pin/",

@@ -20,8 +20,9 @@ from trivium.http import (
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs import queries, watching
-from trivium.runs.forms import RetryForm, RunFilter
+from trivium.runs.forms import RunFilter
 from trivium.runs.models import Run
+from trivium.runs.retrying import RetryForm
 
 RUNS_PER_PAGE = 50
 MAX_EXPORTED = 10_000
@@ -213,6 +214,7 @@ def run_detail(request: SignedInRequest, slug: str, run_id: int) -> HttpResponse
     context |= {
         "tabs": tabs(run, tab),
         "tab": tab,
+        "is_told_below": watching.is_told_on_tab(run, tab),
         "tab_template": f"runs/tabs/{tab}.html",
         "cursor": first_cursor(run, context),
     }
@@ -232,7 +234,7 @@ def first_cursor(run: Run, context: dict[str, Any]) -> str:
     log = context.get("log")
     is_newest = log is not None and context["log_attempt"] == run.fence
     place = f"{run.fence}.{log.next_offset}" if log and is_newest else "0.0"
-    return f"{run.version}.-1.-1.{place}"
+    return f"{watching.shown_version(run)}.-1.-1.{place}"
 
 
 def tabs(run: Run, chosen: str) -> list[dict[str, Any]]:
@@ -247,5 +249,5 @@ def tabs(run: Run, chosen: str) -> list[dict[str, Any]]:
             "is_current": name == chosen,
             "count": counts.get(name),
         }
-        for name, label in watching.TABS.items()
+        for name, label in watching.tabs_of(run).items()
     ]

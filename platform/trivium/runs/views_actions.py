@@ -15,8 +15,8 @@ from trivium.projects.models import Role
 from trivium.projects.queries import get_project, require_role
 from trivium.runs import again, checkpoints, kinds, services, watching
 from trivium.runs.errors import IllegalTransitionError, SubmitError
-from trivium.runs.forms import RetryForm
 from trivium.runs.models import Run
+from trivium.runs.retrying import RetryForm
 from trivium.runs.views import MAX_POLLED, as_id, find_run
 
 PRIORITY_STEPS = {"up": 1, "down": -1}

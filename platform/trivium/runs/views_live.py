@@ -21,8 +21,8 @@ from trivium.metrics.services import stream_end
 from trivium.projects.models import Role
 from trivium.projects.queries import has_role
 from trivium.runs import charts, logs, queries, watching
-from trivium.runs.forms import RetryForm
 from trivium.runs.models import Run
+from trivium.runs.retrying import RetryForm
 from trivium.runs.views import as_id, find_run
 
 POLL_S = 1.0
@@ -78,7 +78,8 @@ def look(request: SignedInRequest, user_id: int, run_id: int, cursor: Cursor) ->
     if run is None:
         raise Http404("no such run")
     events = []
-    if run.version != cursor.version:
+    version = watching.shown_version(run)
+    if version != cursor.version:
         can_edit = has_role(user, run.project, Role.ENGINEER)
         events += changed_parts(request, run, can_edit=can_edit)
     end = stream_end(run.pk)
@@ -95,7 +96,7 @@ def look(request: SignedInRequest, user_id: int, run_id: int, cursor: Cursor) ->
             events.append(("log", json.dumps(told)))
     if run.is_finished:
         events.append(("end", json.dumps({"state": run.state})))
-    new = Cursor(run.version, end.fence, end.offset, *piece_cursor)
+    new = Cursor(version, end.fence, end.offset, *piece_cursor)
     return Look(new, events, run.is_finished)
 
 
@@ -106,6 +107,7 @@ def changed_parts(
     context = watching.header_context(run, can_edit=can_edit)
     if context["can_retry"]:
         context["retry_form"] = RetryForm(run)
+    context["is_told_below"] = watching.is_told_on_tab(run, request.GET.get("tab", ""))
     parts = ["status", "actions", "side"]
     if run.state == Run.State.FAILED:
         parts.append("failure")
@@ -113,6 +115,10 @@ def changed_parts(
         (part, render_to_string(f"runs/detail.html#{part}", context, request))
         for part in parts
     ]
+    if request.GET.get("tab") == "preflight":
+        context |= watching.preflight_tab(run)
+        part = render_to_string("runs/tabs/preflight.html#live", context, request)
+        drawn.append(("preflight", part))
     return [*drawn, ("counts", json.dumps(watching.counts(run)))]
 
 

@@ -6,47 +6,63 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
-from runspec import PretrainSpec, Spec
-from runspec.sizing import PRESETS, Estimate, estimate
+from runspec import PreflightSpec, PretrainSpec, SftSpec, Spec
+from runspec.families import ARCHITECTURES, FAMILIES, FamilyFacts, families_of
+from runspec.sizing import PRESETS
 
-from trivium.datasets.models import DatasetVersion
 from trivium.http import SignedInRequest, add_form_error
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, require_role
 from trivium.runs import kinds
+from trivium.runs.applying import RATES
 from trivium.runs.errors import SubmitError
-from trivium.runs.forms import SpecForm
+from trivium.runs.forms import SpecForm, typed_settings
 from trivium.runs.models import Run
+from trivium.runs.objectives import Objective, objective_of
+from trivium.runs.outlook import Outlook, TuningOutlook, outlook, tuning_outlook
+from trivium.runs.preflights import changes_of, training_of
+from trivium.runs.previews import preview_of
 from trivium.runs.views import as_id
-from trivium.tokenizers.models import Tokenizer
-from trivium.workers.models import Device
-from trivium.workers.queries import live_workers
+from trivium.workers.queries import queue_for
 
-KINDS = {"tokenizer": "Tokenizer", "pretrain": "Pretraining"}
-STARTS = {"tokenizer": "Train the tokenizer", "pretrain": "Start pretraining"}
-DEFAULT_VOCABULARY = 4096
-MANY_PASSES = 20
-CHARACTERS_PER_TOKEN = 4.0
-"""Assumed of a tokenizer that is still being trained."""
+KINDS = {"tokenizer": "Tokenizer", "pretrain": "Pretraining", "sft": "Fine-tuning"}
+STARTS = {
+    "tokenizer": "Train the tokenizer",
+    "pretrain": "Start pretraining",
+    "sft": "Start fine-tuning",
+}
+TITLES = {
+    "decoder": "Decoder",
+    "encoder": "Encoder",
+    "encoder-decoder": "Encoder-decoder",
+}
+SIZES = ("tiny", "small", "medium")
+"""Presets that say how large, whatever the family; others are models of their own."""
+TASKS = {
+    "chat": "reads from left to right, so it learns to answer in a conversation",
+    "text-to-text": "reads a text and writes another, so it learns pairs of texts",
+    "classification": "reads a text both ways, so it learns to name its label",
+}
 
 
-class Outlook(NamedTuple):
-    """What the panel beside the form shows."""
+class Card(NamedTuple):
+    """An architecture or a family to choose."""
 
-    estimate: Estimate
-    device: Device | None
-    memory_share: float | None
-    """Of the device's memory; None where no device is there."""
-    passes: float | None
-    """Times the run reads its dataset."""
-    warnings: list[str]
+    name: str
+    title: str
+    help: str
+    is_chosen: bool
 
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def create_run(request: SignedInRequest, slug: str) -> HttpResponse:
-    """Queue a run of `?kind=`; `?from=` a run or `?preset=` fills the form."""
+    """Queue a run of `?kind=`; `?from=` a run or `?preset=` fills the form.
+
+    The button `check` queues its preflight alone.
+    """
     project = get_project(request.user, slug)
     require_role(request.user, project, Role.ENGINEER)
     kind = chosen_kind(request)
@@ -56,30 +72,70 @@ def create_run(request: SignedInRequest, slug: str) -> HttpResponse:
     )
     if request.method == "POST" and form.is_valid():
         try:
-            run = kinds.start_run(
-                project=project,
-                created_by=request.user,
-                spec=form.cleaned_data["spec"],
-                name=form.cleaned_data["name"],
-            )
+            run = queue_run(request, project, form)
         except SubmitError as error:
             add_form_error(form, error)
         else:
             messages.success(request, f"{run.name} is queued.")
             return redirect("runs:detail", slug, run.pk)
-    context = {
-        "project": project,
-        "form": form,
-        "kind": kind,
-        "kinds": KINDS,
-        "start": STARTS[kind],
-        "presets": presets(request) if kind == "pretrain" else [],
-        "preset_values": PRESETS,
-        "outlook": outlook_of(project, form),
-        "has_dataset": project.datasets.exists(),
-        "has_tokenizer": kind != "pretrain" or project.tokenizers.exists(),
-    }
-    return render(request, "runs/new.html", context)
+    return render(request, "runs/new.html", page_context(request, project, form))
+
+
+def queue_run(request: SignedInRequest, project: Project, form: SpecForm) -> Run:
+    """Start what the form describes, or only its check."""
+    spec: Spec = form.cleaned_data["spec"]
+    name: str = form.cleaned_data["name"]
+    if isinstance(spec, SftSpec) and "check" in request.POST:
+        newest = next(one.version for one in form.ingredients if one.is_chosen)
+        name = name or f"{form.start} {newest.dataset.name}"[:200]
+        spec = PreflightSpec(training=spec, trains_on=queue_for(spec))
+    return kinds.start_run(
+        project=project, created_by=request.user, spec=spec, name=name
+    )
+
+
+@login_required
+@require_POST
+def redraw_form(request: SignedInRequest, slug: str) -> HttpResponse:
+    """Draw the form anew after a choice that decides on other settings.
+
+    What was typed stays, as far as it still applies; nothing is checked or stored.
+    """
+    project = get_project(request.user, slug)
+    require_role(request.user, project, Role.ENGINEER)
+    kind = chosen_kind(request)
+    settings = typed_settings(kind, request.POST)
+    if kind == "pretrain":
+        settings = with_architecture(settings, request.POST.get("architecture", ""))
+        settings |= preset_values(request, settings)
+    elif kind == "sft" and request.htmx.trigger_name == "method":
+        settings = with_usual_rate(settings)
+    name = request.POST.get("name", "")
+    form = SpecForm(project, kind, settings=settings, initial={"name": name})
+    template = "runs/new.html#fields" if request.htmx else "runs/new.html"
+    response = render(request, template, page_context(request, project, form))
+    # The panels beside the form wait for this.
+    response["HX-Trigger-After-Settle"] = "redrawn"
+    return response
+
+
+def with_architecture(settings: dict[str, Any], asked: str) -> dict[str, Any]:
+    """Return settings with the first family of another architecture, if asked."""
+    chosen = FAMILIES.get(settings.get("family", ""))
+    for name in ARCHITECTURES:
+        if name == asked and (chosen is None or chosen.architecture != asked):
+            return settings | {"family": families_of(name)[0]}
+    return settings
+
+
+def with_usual_rate(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with the method's learning rate, unless another was typed."""
+    try:
+        is_usual = float(settings.get("learning_rate", "")) in RATES.values()
+    except ValueError:
+        return settings
+    rate = RATES.get(settings.get("method", ""))
+    return settings | {"learning_rate": rate} if rate and is_usual else settings
 
 
 @login_required
@@ -89,8 +145,18 @@ def estimate_run(request: SignedInRequest, slug: str) -> HttpResponse:
     project = get_project(request.user, slug)
     require_role(request.user, project, Role.ENGINEER)
     form = SpecForm(project, chosen_kind(request), request.POST)
-    context = {"form": form, "outlook": outlook_of(project, form)}
+    context = {"form": form, "kind": form.kind} | panel_context(project, form)
     return render(request, "runs/new.html#estimate", context)
+
+
+@login_required
+@require_POST
+def preview_template(request: SignedInRequest, slug: str) -> HttpResponse:
+    """Draw a sample as the model will read it, for the values typed so far."""
+    project = get_project(request.user, slug)
+    require_role(request.user, project, Role.ENGINEER)
+    form = SpecForm(project, chosen_kind(request), request.POST)
+    return render(request, "runs/new.html#preview", {"preview": preview_of(form)})
 
 
 def chosen_kind(request: SignedInRequest) -> str:
@@ -106,131 +172,108 @@ def first_values(
 ) -> tuple[dict[str, Any], str]:
     """Return settings and name to begin with: of another run, a preset, or ids."""
     source = as_id(request.GET.get("from", ""))
-    if source is not None:
-        run = Run.objects.filter(project=project, kind=kind, pk=source).first()
-        if run is not None:
-            return dict(run.spec), run.name if run.is_finished else ""
+    run = Run.objects.filter(project=project, pk=source or 0).first()
+    if run is not None and training_of(run).get("kind") == kind:
+        changes = changes_of(run, request.GET.get("mend", ""))
+        return training_of(run) | changes, run.name if run.is_finished else ""
+    single = ("dataset", "tokenizer", "model", "base_model")
     settings: dict[str, Any] = {
-        key: request.GET[key] for key in ("dataset", "tokenizer") if key in request.GET
+        key: request.GET[key] for key in single if key in request.GET
     }
+    if "datasets" in request.GET:
+        settings["datasets"] = request.GET.getlist("datasets")
     if kind == "pretrain":
-        settings |= PRESETS.get(request.GET.get("preset", ""), {})
+        settings |= preset_values(request, settings)
     return settings, ""
 
 
-def presets(request: SignedInRequest) -> list[dict[str, Any]]:
-    """Return the presets, with the values a click fills in."""
+def preset_values(request: SignedInRequest, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return what the preset in the address fills in; a size keeps the architecture."""
+    name = request.GET.get("preset", "")
+    values = PRESETS.get(name, {})
+    chosen = FAMILIES.get(settings.get("family", ""))
+    is_other = chosen is not None and chosen.architecture != "decoder"
+    if name in SIZES and is_other:
+        return {key: value for key, value in values.items() if key != "family"}
+    return dict(values)
+
+
+def presets(request: SignedInRequest, family: str) -> list[dict[str, Any]]:
+    """Return the presets that fit a family's architecture."""
     chosen = request.GET.get("preset")
-    return [{"name": name, "is_chosen": name == chosen} for name in PRESETS]
+    architecture = FAMILIES[family].architecture if family in FAMILIES else "decoder"
+    return [
+        {"name": name, "is_chosen": name == chosen}
+        for name, values in PRESETS.items()
+        if name in SIZES or FAMILIES[values["family"]].architecture == architecture
+    ]
 
 
-def outlook_of(project: Project, form: SpecForm) -> Outlook | None:
-    """Return what the form's values would cost; None while they are not valid."""
-    if form.kind != "pretrain":
-        return None
-    spec: Spec | None = None
-    if form.is_bound:
-        if form.is_valid():
-            spec = form.cleaned_data["spec"]
-    else:
-        values = {name: form[name].initial for name in form.settings()}
-        first = SpecForm(
-            project, form.kind, {k: v for k, v in values.items() if v is not None}
-        )
-        if first.is_valid():
-            spec = first.cleaned_data["spec"]
-    return outlook(project, spec) if isinstance(spec, PretrainSpec) else None
-
-
-def outlook(project: Project, spec: PretrainSpec) -> Outlook:
-    """Return the cost of a run on the device at hand, and what speaks against it."""
-    device = device_at_hand(spec)
-    tokenizer = Tokenizer.objects.filter(
-        project=project, pk=as_id(spec.tokenizer or "") or 0
-    ).first()
-    version = DatasetVersion.objects.filter(
-        dataset__project=project, pk=as_id(spec.dataset) or 0
-    ).first()
-    made = estimate(
-        spec,
-        vocabulary_size=vocabulary_of(tokenizer),
-        peak_flops=peak_of(device, spec),
-    )
-    share = None
-    if device is not None and device.memory_bytes:
-        share = made.total_bytes / device.memory_bytes
-    passes = passes_over(version, tokenizer, made.tokens)
-    return Outlook(made, device, share, passes, warnings_of(made, share, passes))
-
-
-def vocabulary_of(tokenizer: Tokenizer | None) -> int:
-    """Return the size of a vocabulary, or the one asked for while it is learnt."""
-    if tokenizer is None:
-        return DEFAULT_VOCABULARY
-    if tokenizer.vocabulary_size:
-        return tokenizer.vocabulary_size
-    asked = tokenizer.run.spec.get("vocabulary_size") if tokenizer.run else None
-    return asked or DEFAULT_VOCABULARY
-
-
-def device_at_hand(spec: PretrainSpec) -> Device | None:
-    """Return the device the run would most likely get: a GPU if it may and can."""
-    devices = Device.objects.filter(worker__in=live_workers()).select_related("worker")
-    wanted = {"cpu": ["cpu"], "cuda": ["gpu"]}.get(spec.device, ["gpu", "cpu"])
-    for kind in wanted:
-        device = devices.filter(kind=kind).order_by("-memory_bytes", "pk").first()
-        if device is not None:
-            return device
-    return None
-
-
-def peak_of(device: Device | None, spec: PretrainSpec) -> float | None:
-    """Return the measured FLOP/s of a device in the precision the run would take."""
-    if device is None or not device.peak_flops:
-        return None
-    measured = {
-        name: value
-        for name, value in device.peak_flops.items()
-        if isinstance(value, int | float) and value > 0
+def page_context(
+    request: SignedInRequest, project: Project, form: SpecForm
+) -> dict[str, Any]:
+    """Return all the page of a new run shows."""
+    kind = form.kind
+    redraw = reverse("runs:redraw", args=[project.slug]) + f"?kind={kind}"
+    form.redraw_at(redraw)
+    family = form.decided.get("family") or str(form.value_of("family"))
+    is_fresh = kind == "pretrain" and form.start is None
+    context = {
+        "project": project,
+        "form": form,
+        "kind": kind,
+        "kinds": KINDS,
+        "start": STARTS[kind],
+        "redraw": redraw,
+        "presets": presets(request, family) if is_fresh else [],
+        "architectures": architecture_cards(family) if is_fresh else [],
+        "families": family_cards(family) if is_fresh else [],
+        "has_dataset": project.datasets.exists(),
+        "has_tokenizer": kind != "pretrain" or project.tokenizers.exists(),
+        "has_model": kind != "sft" or project.models.exists(),
+        "task_text": TASKS.get(form.task, ""),
     }
-    if spec.precision in measured:
-        return float(measured[spec.precision])
-    return max(measured.values(), default=None)
+    return context | panel_context(project, form)
 
 
-def passes_over(
-    version: DatasetVersion | None, tokenizer: Tokenizer | None, tokens: int
-) -> float | None:
-    """Return how often a run reads its training rows; None where none are counted."""
-    card = version.card if version is not None else {}
-    characters = card.get("splits", {}).get("train", {}).get("characters")
-    if not characters:
+def architecture_cards(family: str) -> list[Card]:
+    """Return the architectures, that of the family chosen."""
+    chosen = FAMILIES.get(family)
+    return [
+        Card(
+            name, TITLES[name], text, chosen is not None and chosen.architecture == name
+        )
+        for name, text in ARCHITECTURES.items()
+    ]
+
+
+def family_cards(family: str) -> list[Card]:
+    """Return the families of the chosen one's architecture."""
+    chosen: FamilyFacts = FAMILIES.get(family, FAMILIES["llama"])
+    return [
+        Card(name, FAMILIES[name].title, FAMILIES[name].help, name == family)
+        for name in families_of(chosen.architecture)
+    ]
+
+
+def panel_context(project: Project, form: SpecForm) -> dict[str, Any]:
+    """Return what the panel shows for a form's values; nothing of wrong ones."""
+    spec = spec_of(project, form)
+    found: Outlook | TuningOutlook | None = None
+    objective: Objective | None = None
+    if isinstance(spec, PretrainSpec):
+        found, objective = outlook(project, spec), objective_of(spec)
+    elif isinstance(spec, SftSpec):
+        found = tuning_outlook(project, spec)
+    return {"outlook": found, "objective": objective}
+
+
+def spec_of(project: Project, form: SpecForm) -> Spec | None:
+    """Return the spec a form holds, typed or first shown; None where it is wrong."""
+    if form.kind == "tokenizer":
         return None
-    report = tokenizer.report if tokenizer is not None else {}
-    per_token = report.get("characters_per_token") or CHARACTERS_PER_TOKEN
-    return float(tokens / max(1.0, characters / per_token))
-
-
-def warnings_of(
-    made: Estimate, memory_share: float | None, passes: float | None
-) -> list[str]:
-    """Return what a person should know before the run starts."""
-    found = []
-    if memory_share is not None and memory_share > 1:
-        found.append(
-            "It needs more memory than the device has. Lower the batch size and raise "
-            "gradient accumulation, or make the model smaller."
-        )
-    elif memory_share is not None and memory_share > 0.8:
-        found.append("It will fill most of the device's memory.")
-    if made.tokens < made.tokens_for_20_per_parameter / 4:
-        found.append(
-            "It sees far fewer than 20 tokens per parameter; a smaller model or more "
-            "steps would learn more."
-        )
-    if passes is not None and passes > MANY_PASSES:
-        found.append(
-            f"It reads the data about {passes:.0f} times; expect it to learn the text "
-            "by heart."
-        )
-    return found
+    if not form.is_bound:
+        values = {name: form.value_of(name) for name in form.fields}
+        known = {name: value for name, value in values.items() if value is not None}
+        form = SpecForm(project, form.kind, known)
+    return form.cleaned_data["spec"] if form.is_valid() else None

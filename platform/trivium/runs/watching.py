@@ -6,27 +6,36 @@ from typing import Any, NamedTuple
 from django.db.models import Min, Prefetch, QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from pydantic.fields import FieldInfo
 from runspec import SPECS, parse_spec
 
 from trivium.datasets.models import DatasetVersion
 from trivium.metrics.queries import curve_names
 from trivium.models.models import LanguageModel
 from trivium.pages import lineage
-from trivium.pages.templatetags import numbers
 from trivium.projects.models import Project
 from trivium.runs import compare, logs, retention
-from trivium.runs.forms import extra_of, label_of, shown
+from trivium.runs.applying import settings_ignored
+from trivium.runs.fields import extra_of, label_of, shown
+from trivium.runs.figures import figures, results_of
 from trivium.runs.models import Run
+from trivium.runs.preflights import (
+    facts_for_page,
+    preflight_for_page,
+    preflight_of,
+    report_of,
+    training_of,
+)
 from trivium.tokenizers.models import Tokenizer
 from trivium.workers.queries import why_it_waits
 
 State = Run.State
 MAX_ROWS = 200
-MAX_RESULTS = 12
 LOG_BYTES = 65_536
 TABS = {
     "charts": "Charts",
     "samples": "Samples",
+    "preflight": "Preflight",
     "log": "Log",
     "checkpoints": "Checkpoints",
     "spec": "Spec",
@@ -109,11 +118,55 @@ def chosen_tab(run: Run, asked: str) -> str:
     """Return the tab to show: the one asked for, or what matters most now."""
     if asked in TABS:
         return asked
+    if is_about_preflight(run):
+        return "preflight"
     if run.state == State.FAILED:
         return "log"
     if run.kind in CURVED or curve_names(run.pk):
         return "charts"
     return "events" if run.fence == 0 else "log"
+
+
+def is_about_preflight(run: Run) -> bool:
+    """Whether a run is a preflight, waits for one, or ended because of it."""
+    if run.kind == Run.Kind.PREFLIGHT:
+        return True
+    is_before = run.fence == 0 and run.state in {
+        State.WAITING,
+        State.FAILED,
+        State.CANCELLED,
+    }
+    return is_before and preflight_of(run) is not None
+
+
+def is_told_on_tab(run: Run, tab: str) -> bool:
+    """Whether the tab itself says why a run failed, and how to mend it."""
+    if tab != "preflight" or not is_about_preflight(run):
+        return False
+    checked = preflight_of(run)
+    return checked is not None and report_of(checked) is not None
+
+
+def tabs_of(run: Run) -> dict[str, str]:
+    """Return the tabs that a run has, each with its label."""
+    if run.kind == Run.Kind.PREFLIGHT:
+        left_out = {"charts", "samples", "checkpoints"}
+    else:
+        left_out = set() if preflight_of(run) is not None else {"preflight"}
+    return {name: label for name, label in TABS.items() if name not in left_out}
+
+
+def shown_version(run: Run) -> int:
+    """Return a count that grows with every change of a run or of its preflight."""
+    checked = preflight_of(run)
+    is_apart = checked is not None and checked.pk != run.pk
+    return run.version + (checked.version if checked and is_apart else 0)
+
+
+def kind_to_repeat(run: Run) -> str:
+    """Return the kind of the form that makes a run like this; empty without one."""
+    kind = str(training_of(run).get("kind", ""))
+    return kind if kind in {Run.Kind.TOKENIZER, *CURVED} else ""
 
 
 def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
@@ -127,6 +180,7 @@ def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
         "can_edit": can_edit,
         "can_retry": can.retry and can_edit,
         "can_vary": run.kind in VARIED,
+        "repeats": kind_to_repeat(run),
         "resume_step": resume_step(run) if can.retry else None,
         "attempt": attempt,
         "preflight": run.depends_on.filter(kind=Run.Kind.PREFLIGHT).last(),
@@ -148,40 +202,6 @@ def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
     }
 
 
-RESULT_UNITS: dict[str, Callable[[object], str]] = {
-    "seconds": numbers.duration,
-    "tokens_per_s": lambda value: f"{numbers.count(value)} tokens/s",
-    "mfu": numbers.percent,
-    "peak_flops": lambda value: f"{numbers.count(value)}FLOP/s",
-    "is_compiled": lambda value: "yes" if value else "no",
-}
-RESULT_LABELS = {
-    "seconds": "Training time",
-    "tokens_per_s": "Speed",
-    "mfu": "Share of peak",
-    "peak_flops": "Matrix peak",
-    "is_compiled": "Compiled",
-}
-
-
-def results_of(run: Run) -> list[tuple[str, str]]:
-    """Return the figures a run ended with, as a page shows them."""
-    found = []
-    for name, value in run.result.items():
-        label = RESULT_LABELS.get(name, name.replace("_", " ").capitalize())
-        if name in RESULT_UNITS and value is not None:
-            found.append((label, RESULT_UNITS[name](value)))
-        elif name.endswith("bytes"):
-            found.append((label.removesuffix(" bytes"), numbers.size(value)))
-        elif isinstance(value, bool | str):
-            found.append((label, str(value)[:60]))
-        elif isinstance(value, int):
-            found.append((label, numbers.count(value)))
-        elif isinstance(value, float):
-            found.append((label, numbers.decimal(value)))
-    return found[:MAX_RESULTS]
-
-
 def resume_step(run: Run) -> int | None:
     """Return the step from which the same run, tried again, would go on."""
     return run.checkpoints.order_by("-step").values_list("step", flat=True).first()
@@ -196,15 +216,16 @@ def duration_s(run: Run) -> float | None:
 
 def settings_of(run: Run) -> list[Setting]:
     """Return a run's settings, references left out."""
-    model = SPECS.get(run.kind)
+    spec = training_of(run)
+    model = SPECS.get(str(spec.get("kind")))
+    fields: dict[str, FieldInfo] = model.model_fields if model else {}
+    ignored = settings_ignored(spec)
     found = []
-    for name, field in model.model_fields.items() if model else ():
+    for name, field in fields.items():
         extra = extra_of(field)
-        if name == "kind" or "reference" in extra or name not in run.spec:
+        if name in {"kind", *ignored} or "reference" in extra or name not in spec:
             continue
-        value = run.spec[name]
-        if isinstance(value, dict):  # a preflight's training, which its run shows
-            continue
+        value = spec[name]
         default = field.get_default()
         if isinstance(value, list):
             default = list(default or ())
@@ -306,6 +327,18 @@ def samples_tab(run: Run) -> dict[str, Any]:
     return {"samples": run.samples.order_by("-step", "pk")[:MAX_ROWS]}
 
 
+def preflight_tab(run: Run) -> dict[str, Any]:
+    """What was checked, and the first batch as the model will see it."""
+    found = preflight_for_page(run)
+    report = found.report if found is not None else None
+    return {
+        "inspection": found,
+        "is_check_only": run.kind == Run.Kind.PREFLIGHT and not run.dependants.exists(),
+        "is_mendable": run.state in {State.FAILED, State.CANCELLED},
+        "facts": figures(facts_for_page(report)) if report is not None else [],
+    }
+
+
 def log_tab(run: Run, attempt: int) -> dict[str, Any]:
     """The end of an attempt's log."""
     return {
@@ -365,6 +398,7 @@ def events_tab(run: Run) -> dict[str, Any]:
 TAB_CONTEXTS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "charts": charts_tab,
     "samples": samples_tab,
+    "preflight": preflight_tab,
     "checkpoints": checkpoints_tab,
     "spec": spec_tab,
     "lineage": lineage_tab,

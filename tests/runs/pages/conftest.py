@@ -1,16 +1,25 @@
 """A project with data, a tokenizer and runs in several states."""
 
+import json
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from runspec import IngestSpec, PretrainSpec, TokenizerSpec
+from runspec import IngestSpec, PretrainSpec, SftSpec, TokenizerSpec
+from runspec.layout import DatasetCard, Split
+from trivium import storage
 from trivium.accounts.models import User
-from trivium.datasets.models import DatasetVersion, Upload
+from trivium.datasets.models import Dataset, DatasetVersion, Upload
 from trivium.metrics.services import Point, append_points, stream_end, take_stream
+from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.runs import kinds
 from trivium.runs.models import Attempt, Run
@@ -51,6 +60,97 @@ def pretrain(project, bob, version, tokenizer_run) -> Run:
     tokenizer = Tokenizer.objects.get(run=tokenizer_run)
     spec = PretrainSpec(dataset=str(version.pk), tokenizer=str(tokenizer.pk))
     return kinds.start_run(project=project, created_by=bob, spec=spec, name="Model")
+
+
+CONFIG = {
+    "model_type": "llama", "num_hidden_layers": 2, "hidden_size": 64,
+    "num_attention_heads": 4, "intermediate_size": 128, "vocab_size": 300,
+    "max_position_embeddings": 128,
+}  # fmt: skip
+
+
+@pytest.fixture
+def make_model(project: Project, tmp_path: Path) -> Callable[..., LanguageModel]:
+    """A model with its small files in storage: `make_model("Fabler", "encoder")`."""
+
+    def make(
+        name: str = "Fabler", architecture: str = "decoder", *, template: str = ""
+    ) -> LanguageModel:
+        folder = tmp_path / f"model of {name}"
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps(CONFIG))
+        special = {"eos_token": {"content": "<|end|>"}, "chat_template": template}
+        (folder / "tokenizer_config.json").write_text(json.dumps(special))
+        number = LanguageModel.objects.count()
+        return LanguageModel.objects.create(
+            project=project,
+            name=name,
+            stage="base",
+            architecture=architecture,
+            family={"decoder": "llama", "encoder": "bert"}.get(architecture, "t5"),
+            path=storage.publish(folder, f"models/made-{number}"),
+            num_parameters=1_240_000,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_dataset(project: Project, tmp_path: Path) -> Callable[..., DatasetVersion]:
+    """A dataset of a kind that is ready: `make_dataset("instructions", [row, …])`."""
+
+    def make(kind: str, rows: list[dict[str, Any]], name: str = "") -> DatasetVersion:
+        folder = tmp_path / f"dataset of {kind} {name}"
+        folder.mkdir()
+        table = pa.Table.from_pylist(rows)
+        pq.write_table(table, folder / "train-0.parquet")
+        split = Split(rows=len(rows), bytes=1, characters=1, shards=["train-0.parquet"])
+        card = DatasetCard(
+            kind=kind, columns=table.column_names, rows=len(rows), bytes=1,
+            characters=1, distinct_rows=len(rows), duplicate_rows=0,
+            length_histogram=[], splits={"train": split}, content_sha256="ab" * 32,
+            source_name="rows.jsonl", source_sha256="cd" * 32,
+        )  # fmt: skip
+        dataset = Dataset.objects.create(
+            project=project, name=name or kind.capitalize(), kind=kind
+        )
+        return DatasetVersion.objects.create(
+            dataset=dataset,
+            number=1,
+            path=storage.publish(folder, f"datasets/made-{dataset.pk}"),
+            card=card.model_dump(mode="json"),
+            rows=len(rows),
+        )
+
+    return make
+
+
+@pytest.fixture
+def model(make_model) -> LanguageModel:
+    """A base model that is ready."""
+    return make_model()
+
+
+@pytest.fixture
+def instructions(make_dataset) -> DatasetVersion:
+    rows = [
+        {"prompt": f"Where does {who} live?", "completion": f"{who} lives in Ulm."}
+        for who in ("Ada", "Ben", "Cleo", "Dan")
+    ]
+    return make_dataset("instructions", rows)
+
+
+@pytest.fixture
+def sft(project, bob, model, instructions) -> Run:
+    """A fine-tuning run that waits for its preflight."""
+    spec = SftSpec(model=str(model.pk), datasets=(str(instructions.pk),))
+    return kinds.start_run(project=project, created_by=bob, spec=spec, name="Guide")
+
+
+@pytest.fixture
+def preflight(sft) -> Run:
+    """The preflight of the fine-tuning run."""
+    return sft.depends_on.get()
 
 
 @pytest.fixture

@@ -116,6 +116,37 @@ def test_a_retry_that_does_not_fit_together_says_so(bobs, pretrain, set_state, u
     assert "min_learning_rate is above learning_rate" in text_of(page)
 
 
+def test_a_retry_may_take_other_datasets(bobs, sft, make_dataset, set_state, url):
+    other = make_dataset("conversations", [{"messages": []}])
+    text = make_dataset("text", [{"text": "once"}])
+    set_state(sft, "failed", error_class="bad_input", advice="Choose other datasets.")
+    form = bobs.get(url("detail", sft), {"tab": "log"}).context["retry_form"]
+    assert list(form.fields) == ["datasets"]
+    assert form["datasets"].initial == sft.spec["datasets"]
+    assert form["datasets"].help_text == "It was Instructions v1."
+    offered = [pk for pk, _ in form.fields["datasets"].choices]
+    assert str(text.pk) not in offered
+    page = bobs.post(url("retry", sft), {"datasets": [other.pk]}, follow=True)
+    assert page.context["run"].spec["datasets"] == [str(other.pk)]
+
+
+def test_a_mapping_is_not_asked_for_in_one_line(bobs, ingest, set_state, url):
+    advice = "Say which columns hold the text, or set text_column."
+    set_state(ingest, "failed", error_class="bad_input", advice=advice)
+    form = bobs.get(url("detail", ingest)).context["retry_form"]
+    assert "columns" not in form.fields
+    assert "text_column" in form.fields
+
+
+def test_a_retry_may_take_another_tokenizer(bobs, pretrain, set_state, url):
+    set_state(pretrain, "failed", error_class="bad_input", advice="Choose a tokenizer.")
+    form = bobs.get(url("detail", pretrain)).context["retry_form"]
+    assert form["tokenizer"].initial == pretrain.spec["tokenizer"]
+    sent = {"tokenizer": pretrain.spec["tokenizer"]}
+    page = bobs.post(url("retry", pretrain), sent, follow=True)
+    assert page.context["run"].spec == pretrain.spec
+
+
 def test_chosen_runs_are_cancelled_together(
     bobs, ingest, tokenizer_run, pretrain, set_state, url
 ):

@@ -3,8 +3,10 @@
 import re
 
 import pytest
-from runspec import SPECS
+from runspec import SPECS, PretrainSpec
+from runspec.families import FAMILIES
 from runspec.sizing import PRESETS
+from trivium.models.models import LanguageModel
 from trivium.runs.forms import SpecForm
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
@@ -43,10 +45,16 @@ def new(url, kind: str = "pretrain") -> str:
     return f"{url('new')}?kind={kind}"
 
 
-@pytest.mark.parametrize("kind", ["tokenizer", "pretrain"])
-def test_the_form_has_every_setting_of_the_spec(kind, bobs, pretrain, url):
-    form = bobs.get(new(url, kind)).context["form"]
-    assert set(SPECS[kind].model_fields) - {"kind"} <= set(form.fields)
+def test_the_form_has_every_setting_of_the_spec(bobs, pretrain, url):
+    form = bobs.get(new(url, "tokenizer")).context["form"]
+    assert set(SPECS["tokenizer"].model_fields) - {"kind"} <= set(form.fields)
+
+
+def test_every_pretraining_setting_is_there_for_some_family(project, pretrain):
+    found: set[str] = set()
+    for family in FAMILIES:
+        found |= set(SpecForm(project, "pretrain", settings={"family": family}).fields)
+    assert set(SPECS["pretrain"].model_fields) - {"kind"} <= found
 
 
 def test_a_run_of_data_still_being_read_may_be_queued(bobs, filled, url):
@@ -73,7 +81,7 @@ def test_a_tokenizer_run_is_queued(bobs, filled, url):
         ({"tokenizer": ""}, "tokenizer"),
         ({"learning_rate": "nan"}, "learning_rate"),
         ({"learning_rate": "0"}, "learning_rate"),
-        ({"dropout": "0.5"}, "dropout"),
+        ({"family": "gpt2", "dropout": "1"}, "dropout"),
         ({"warmup_steps": "5000"}, "warmup_steps"),
         ({"max_steps": "9" * 40}, "max_steps"),
         ({"family": "rnn"}, "family"),
@@ -96,7 +104,7 @@ def test_a_taken_name_is_said_at_the_name(bobs, filled, pretrain, url):
 
 def test_errors_in_folded_settings_open_them(bobs, filled, url):
     page = bobs.post(new(url), filled(warmup_steps="5000")).content.decode()
-    assert '<details class="card" open>' in page
+    assert re.search(r'<details[^>]*id="more-settings"\s+open', page)
 
 
 def test_another_projects_data_is_not_offered(client, mallory, pretrain):
@@ -159,3 +167,59 @@ def test_who_may_queue_runs(name, client, vera, lara, mallory, project, url):
 @pytest.mark.parametrize("kind", ["ingest", "nonsense", "", "\0"])
 def test_a_kind_without_a_form_is_not_found(kind, bobs, project, url):
     assert bobs.get(url("new"), {"kind": kind}).status_code == 404
+
+
+def redrawn(bobs, url, query: str = "", **sent):
+    """Return the form as it is drawn anew."""
+    address = f"{url('redraw')}?kind=pretrain{query}"
+    return bobs.post(address, sent, headers={"HX-Request": "true"}).context["form"]
+
+
+def test_another_architecture_brings_its_first_family(bobs, pretrain, url):
+    form = redrawn(bobs, url, architecture="encoder", family="llama", layers="3")
+    assert form.value_of("family") == "bert"
+    assert form.value_of("layers") == "3"
+    assert "whole_words" in form.fields
+    assert "kv_heads" not in form.fields
+
+
+def test_a_size_keeps_the_architecture(bobs, pretrain, url):
+    sent = {"architecture": "encoder", "family": "roberta", "layers": "1"}
+    form = redrawn(bobs, url, "&preset=tiny", **sent)
+    assert form.value_of("family") == "roberta"
+    assert form.value_of("layers") == PRESETS["tiny"]["layers"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_can_be_queued_with_its_defaults(
+    family, bobs, filled, pretrain, url
+):
+    sent = filled(family=family, max_steps="200")
+    run = bobs.post(new(url), sent, follow=True).context["run"]
+    assert run.kind == "pretrain"
+    assert run.spec["family"] == family
+
+
+def test_going_on_from_a_model_takes_its_family(bobs, filled, model, pretrain, url):
+    sent = filled(base_model=str(model.pk), layers="9", family="bert")
+    run = bobs.post(new(url), sent, follow=True).context["run"]
+    assert run.spec["base_model"] == str(model.pk)
+    assert run.spec["family"] == "llama"
+    assert run.spec["tokenizer"] is None
+    assert run.spec["layers"] == PretrainSpec.model_fields["layers"].default
+
+
+def test_a_model_of_an_unknown_family_cannot_be_gone_on_from(
+    bobs, filled, model, pretrain, url
+):
+    LanguageModel.objects.filter(pk=model.pk).update(family="mamba")
+    page = bobs.post(new(url), filled(base_model=str(model.pk)))
+    [error] = page.context["form"].errors["base_model"]
+    assert "is of the family mamba" in error
+
+
+def test_the_explanation_follows_the_objective(bobs, filled, url):
+    sent = filled(family="t5", corrupted_share="0.25", mean_span="5")
+    page = text_of(bobs.post(f"{url('estimate')}?kind=pretrain", sent))
+    assert "Spans cut out" in page
+    assert "25\N{NO-BREAK SPACE}% of the tokens are cut out, in spans of 5" in page

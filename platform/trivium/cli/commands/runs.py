@@ -12,8 +12,10 @@ from trivium.cli.commands.starting import add_start_flags, finish_start, parse_r
 from trivium.cli.errors import CliError
 from trivium.cli.wire import Json
 
-STARTABLE = ("tokenizer", "pretrain")
-KINDS = ("ingest", *STARTABLE, "sft", "preflight", "import")
+STARTABLE = ("tokenizer", "pretrain", "sft")
+CHECKED = ("sft",)
+"""Kinds that have a preflight."""
+KINDS = ("ingest", *STARTABLE, "preflight", "import")
 STATES = (
     "waiting", "queued", "running", "pausing",
     "paused", "succeeded", "failed", "cancelled",
@@ -35,6 +37,9 @@ def add(nouns: Nouns) -> None:
         "kind", choices=STARTABLE, metavar="KIND", help="|".join(STARTABLE)
     )
     start.add_argument("--priority", type=int, default=0, metavar="N")
+    start.add_argument(
+        "--check-only", action="store_true", help="queue its preflight alone"
+    )
     add_start_flags(start)
 
     for name, about in {
@@ -125,6 +130,10 @@ def start_run(context: Context) -> int:
     """Queue a run."""
     kind = context.args.kind
     spec = parse_rest(context, kind, prog=f"trivium runs start {kind}")
+    if context.args.check_only:
+        if kind not in CHECKED:
+            raise CliError(f"--check-only is for {', '.join(CHECKED)}, not {kind}")
+        spec = {"kind": "preflight", "training": spec}
     body = {
         "project": context.project,
         "spec": spec,

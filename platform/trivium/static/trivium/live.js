@@ -2,7 +2,7 @@
 
 const run = document.getElementById("run");
 const link = document.getElementById("run-link");
-const PARTS = ["status", "actions", "side", "failure"];
+const PARTS = ["status", "actions", "side", "failure", "preflight"];
 const REFRESHED = { samples: "samples", checkpoints: "checkpoints", events: "events" };
 const MAX_ERRORS = 4;
 const POLL_MS = 3000;
@@ -24,6 +24,7 @@ function swapPart(name, html) {
   if (drawn.get(name) === html) return;
   drawn.set(name, html);
   const part = document.getElementById(`run-${name}`);
+  if (!part) return;
   const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
   part.innerHTML = html;
   htmx.process(part);

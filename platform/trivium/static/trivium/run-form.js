@@ -1,28 +1,22 @@
-// Presets fill the form in place, so that what was typed elsewhere stays.
+// The form of a new run: parts of it are drawn anew by the server as choices are made.
 
 const form = document.getElementById("spec-form");
-const held = document.getElementById("preset-values");
-const presets = held ? JSON.parse(held.textContent) : {};
+let wasOpen = false;
 
-function apply(values) {
-  for (const [name, value] of Object.entries(values)) {
-    const field = form.elements.namedItem(name);
-    if (!field) continue;
-    if (field.type === "checkbox") field.checked = Boolean(value);
-    else field.value = Array.isArray(value) ? value.join("\n") : value ?? "";
-  }
-  form.dispatchEvent(new Event("change", { bubbles: true }));
-}
+form.addEventListener("htmx:beforeSwap", () => {
+  wasOpen = document.getElementById("more-settings")?.open ?? false;
+});
+form.addEventListener("htmx:afterSwap", () => {
+  const more = document.getElementById("more-settings");
+  if (more && wasOpen) more.open = true;
+});
 
-for (const link of form.querySelectorAll("[data-preset]")) {
-  link.addEventListener("click", (event) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    apply(presets[link.dataset.preset] ?? {});
-    for (const other of form.querySelectorAll("[data-preset]")) other.removeAttribute("aria-current");
-    link.setAttribute("aria-current", "true");
-  });
+// The sample is read anew when its dataset, its template or its mask changes.
+function ask(event) {
+  if (event.target.matches("[data-previews]")) document.body.dispatchEvent(new Event("preview"));
 }
+form.addEventListener("input", ask);
+form.addEventListener("change", ask);
 
 // A refused form shows its first error, also where it lies in the folded part.
 form.querySelector(".field--wrong :is(input, select, textarea)")?.focus();
