@@ -298,7 +298,7 @@ class Finetuning(TrainerCallback):
         for prompt, text in self.own_samples():
             self.context.report.sample(step=self.step, prompt=prompt, text=text)
         values = {f"validation/{name}": value for name, value in found.items()}
-        if self.step == 0 or self.step >= self.total or self.state.is_done:
+        if self.step == 0:
             values |= self.answer_further()
         if values:
             self.context.report.metric(self.step, **values)
@@ -448,6 +448,9 @@ class Finetuning(TrainerCallback):
                 "rows the model has not seen",
                 step=step,
             )
+        # Of the weights that are published, which need not be those of the last step.
+        if shares := self.answer_further():
+            self.context.report.metric(step, **shares)
         facts = self.facts()
         write_output(self.context.folder, self.trainer.model, self.parts, facts)
         self.context.report.result(**facts)
