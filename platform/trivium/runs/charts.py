@@ -48,7 +48,7 @@ def last_part(name: str) -> str:
 
 def is_validation(name: str) -> bool:
     """Whether a curve is measured on rows not trained on."""
-    return name.lower().startswith(("val", "eval"))
+    return name.lower().startswith(("val", "eval", "answers/"))
 
 
 def title_of(name: str) -> str:
