@@ -255,3 +255,23 @@ def test_checkpoints_name_the_metric_retention_keeps_by(lab, talk):
     assert [json.dumps(event.metric) for event in saved] == [
         losses[step] for step in (4, 8, 12)
     ]
+
+
+def test_trying_the_longest_batch_leaves_no_trace(lab, talk, monkeypatch):
+    """As a GPU would do it first: the same curve to the bit, and the same tokens."""
+    spec = lab.spec("decoder", talk)
+    whole = lab.run(spec, "whole")
+    evaluate = stage.Finetuning.evaluate
+
+    def try_after(self):
+        evaluate(self)
+        if self.step == 0:
+            self.try_longest_batch()
+
+    monkeypatch.setattr(stage.Finetuning, "evaluate", try_after)
+    tried = lab.run(spec, "tried")
+    for name in CURVES:
+        assert curve(tried, name) == curve(whole, name), name
+    facts = result_of(tried)
+    assert facts["peak_memory_bytes"] > 0
+    assert facts["tokens"] == result_of(whole)["tokens"]

@@ -281,3 +281,20 @@ def spread(rows: Dataset, most: int) -> Dataset:
         return rows
     places = np.linspace(0, len(rows) - 1, most).round().astype(int)
     return rows.select(places)
+
+
+def refuse_empty(tally: Tally) -> None:
+    """Refuse rows none of which can be learnt from."""
+    if tally.kept:
+        return
+    named = ", ".join(tally.untrained or tally.long_rows)
+    if tally.num_untrained:
+        raise BadInputError(
+            f"no row has a token to learn from (such as {named}): the assistant says "
+            "nothing in them",
+            "Bring rows with answers of the assistant, or set loss_on to all.",
+        )
+    raise BadInputError(
+        f"every row is longer than the model can see (such as {named})",
+        "Set too_long to truncate, or choose a model with a longer context.",
+    )

@@ -7,11 +7,10 @@ import json
 import logging
 import math
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from runspec import SftSpec
 from runspec.layout import CHECKPOINTS
 from runspec.manifest import read_manifest
@@ -20,7 +19,7 @@ from transformers import TrainerCallback
 
 from trainer.checkpoint import publish_checkpoint
 from trainer.context import Context
-from trainer.errors import BadInputError, NotFiniteError, Stopped
+from trainer.errors import NotFiniteError, Stopped
 from trainer.hardware import device_name
 from trainer.loop import MAX_NOT_FINITE, NOT_FINITE_ADVICE
 from trainer.sft.answers import exact_share, rouge_l, write_answers
@@ -33,26 +32,15 @@ from trainer.sft.parts import (
     further_questions,
     questions,
 )
-from trainer.sft.rows import Tally
+from trainer.sft.rows import refuse_empty
+from trainer.sft.state import HIGHER_IS_BETTER, NAMES, STATE, State
+from trainer.sft.trial import longest_batch, peak_memory, take_trial_step
 
 logger = logging.getLogger(__name__)
 
-STATE = "progress.json"
 SAY_EVERY_S = 0.5
 SPEED_SPAN = 0.9
 NUM_SAMPLES = 3
-HIGHER_IS_BETTER = {"exact_match", "rouge_l", "accuracy", "f1"}
-NAMES = {
-    "loss": "train/loss",
-    "grad_norm": "train/gradient_norm",
-    "learning_rate": "train/learning_rate",
-    "mean_token_accuracy": "train/token_accuracy",
-    "eval_loss": "validation/loss",
-    "eval_mean_token_accuracy": "validation/token_accuracy",
-    "eval_accuracy": "validation/accuracy",
-    "eval_f1": "validation/f1",
-}
-"""What the libraries log, and what its curve is called here."""
 
 
 def run_sft(spec: SftSpec, *, context: Context) -> None:
@@ -69,41 +57,6 @@ def run_sft(spec: SftSpec, *, context: Context) -> None:
         Finetuning(parts, context).run()
     finally:
         parts.close()
-
-
-def refuse_empty(tally: Tally) -> None:
-    """Refuse rows none of which can be learnt from."""
-    if tally.kept:
-        return
-    named = ", ".join(tally.untrained or tally.long_rows)
-    if tally.num_untrained:
-        raise BadInputError(
-            f"no row has a token to learn from (such as {named}): the assistant says "
-            "nothing in them",
-            "Bring rows with answers of the assistant, or set loss_on to all.",
-        )
-    raise BadInputError(
-        f"every row is longer than the model can see (such as {named})",
-        "Set too_long to truncate, or choose a model with a longer context.",
-    )
-
-
-@dataclass
-class State:
-    """What an attempt hands on to the next, in each checkpoint."""
-
-    best_step: int = -1
-    best_score: float = math.inf
-    """Lower is better, whatever is measured."""
-    without_better: int = 0
-    evaluated_step: int = -1
-    is_done: bool = False
-    """Whether early stopping ended the training."""
-    seconds: float = 0.0
-    tokens: int = 0
-    measured: dict[str, float] = field(default_factory=dict)
-    """The newest value of each measure."""
-    initial: dict[str, float] = field(default_factory=dict)
 
 
 class Finetuning(TrainerCallback):
@@ -129,6 +82,8 @@ class Finetuning(TrainerCallback):
                 if type(known).__name__ == spoken:
                     self.trainer.remove_callback(known)
         self.questions = questions(parts)
+        self.trial_peak = 0
+        """Bytes a step at the longest batch took, where that was tried here."""
         self._began = self._said = time.monotonic()
         self._paused = 0.0
         self._per_step: float | None = None
@@ -160,6 +115,8 @@ class Finetuning(TrainerCallback):
             self.load_state(resume)
         else:
             self.evaluate()
+        if self.trainer.args.device.type == "cuda":
+            self.try_longest_batch()
         at = read_manifest(resume, verify_hashes=False)[0].step if resume else 0
         try:
             if self.state.is_done or at >= self.total:
@@ -178,6 +135,16 @@ class Finetuning(TrainerCallback):
             if self.step:
                 self.save_now()
             raise
+
+    def try_longest_batch(self) -> None:
+        """Fail now, and not at step 3,000, where the longest batch does not fit.
+
+        The preflight did so on a CPU; it holds no GPU.
+        """
+        self.say_progress("trying the longest batch")
+        take_trial_step(self.trainer, longest_batch(self.trainer))
+        self.model.zero_grad(set_to_none=True)
+        self.trial_peak = peak_memory(self.trainer.args.device)
 
     def load_state(self, checkpoint: Path) -> None:
         """Take over what an earlier attempt knew."""
@@ -477,6 +444,7 @@ class Finetuning(TrainerCallback):
             "precision": self.parts.precision,
             "device": device_name(self.trainer.args.device),
             "num_devices": 1,
+            **({"peak_memory_bytes": self.trial_peak} if self.trial_peak else {}),
         }
 
     def published_loss(self) -> float | None:
@@ -496,12 +464,3 @@ def base_parameters(model: nn.Module) -> list[nn.Parameter]:
         for name, parameter in model.named_parameters()
         if "lora_" not in name and "token_adapter" not in name
     ]
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the most memory this process has held so far, in bytes."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

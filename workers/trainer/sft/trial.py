@@ -1,0 +1,47 @@
+"""A step at the longest batch, before it comes by chance at step 3,000.
+
+On a CPU the preflight takes it; on a GPU the run itself does, as its first act.
+"""
+
+import resource
+from typing import Any
+
+import torch
+
+
+def take_trial_step(trainer: Any, batch: dict[str, Any]) -> None:
+    """Go forward and backward once, and leave no trace in what training depends on.
+
+    The gradients are left for the caller, who may step with them.
+
+    Raises:
+        RuntimeError, MemoryError: it does not fit.
+    """
+    tokens = trainer.tokens
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = 1
+    with torch.random.fork_rng(devices=trainer.cuda_devices):
+        inputs = trainer._prepare_inputs(batch)  # noqa: SLF001
+        trainer.training_step(trainer.model, inputs)
+    trainer.tokens = tokens
+
+
+def longest_batch(trainer: Any) -> dict[str, Any]:
+    """Return a batch of the longest rows, collated as in training."""
+    rows = trainer.train_dataset
+    lengths = [len(ids) for ids in rows["input_ids"]]
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    chosen = [
+        rows[place] for place in order[: trainer.args.per_device_train_batch_size]
+    ]
+    keep = {"input_ids", "labels", "seq_lengths"}
+    chosen = [{k: v for k, v in row.items() if k in keep} for row in chosen]
+    found: dict[str, Any] = trainer.data_collator(chosen)
+    return found
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most memory this process has held so far, in bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
