@@ -87,7 +87,7 @@ def test_an_evaluation_broken_off_is_made_up_for(lab, monkeypatch, at):
     whole = lab.run(spec, "whole")
     folder = lab.root / "parted"
     context = context_for(folder)
-    real = pretrain.validation_batches
+    real = pretrain.evaluation_batches
     steps = iter(range(0, spec.max_steps + 1, spec.eval_every))
 
     def stopping(*args, **kwargs):
@@ -98,7 +98,7 @@ def test_an_evaluation_broken_off_is_made_up_for(lab, monkeypatch, at):
                 context.stop.set()
 
     with monkeypatch.context() as patch:
-        patch.setattr(pretrain, "validation_batches", stopping)
+        patch.setattr(pretrain, "evaluation_batches", stopping)
         with pytest.raises(Stopped):
             run_pretrain(spec, context=context)
     context.report.close()
