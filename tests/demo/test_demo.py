@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from trivium.cli.errors import Exit
 from trivium.runs.management.commands.demo import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_demo(home: Path, port: int, **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
+def start_demo(home: Path, port: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
         [sys.executable, ROOT / "manage.py", "demo"],
         cwd=home,
         env={
@@ -23,13 +25,11 @@ def run_demo(home: Path, port: int, **environment: str) -> subprocess.CompletedP
             "HOME": str(home),
             "TRIVIUM_HOME": str(home / "trivium"),
             "TRIVIUM_PORT": str(port),
-            **environment,
         },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=900,
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -49,30 +49,40 @@ def processes_of(home: Path) -> list[psutil.Process]:
 @pytest.mark.timeout(1800)
 def test_the_demo_learns_and_leaves_nothing_running(tmp_path):
     port = free_port(0)
-    first = run_demo(tmp_path, port)
-    assert first.returncode == 0, first.stdout + first.stderr
-    assert "\x1b" not in first.stdout
-    losses = re.search(r"validation loss ([\d.]+) before, ([\d.]+) after", first.stdout)
+    first = start_demo(tmp_path, port)
+    told, erred = first.communicate(timeout=900)
+    assert first.returncode == 0, told + erred
+    assert "\x1b" not in told
+    losses = re.search(r"validation loss ([\d.]+) before, ([\d.]+) after", told)
     assert losses
     assert float(losses[2]) < 0.5 * float(losses[1])
-    shares = re.search(r"exactly: (\d+)% before, (\d+)% after", first.stdout)
+    shares = re.search(r"exactly: (\d+)% before, (\d+)% after", told)
     assert shares
     assert int(shares[1]) < 5
     assert int(shares[2]) >= 85
-    assert re.search(r"admitted not to know: \d+%", first.stdout)
-    assert first.stdout.count("\n  · ") == 6
-    assert re.search(rf"http://127.0.0.1:{port}/accounts/\S+", first.stdout)
-    assert first.stderr == ""
+    assert re.search(r"admitted not to know: \d+%", told)
+    assert told.count("\n  · ") == 6
+    assert re.search(rf"http://127.0.0.1:{port}/accounts/\S+", told)
+    assert erred == ""
     assert processes_of(tmp_path) == []
 
-    # Its port is taken, its names are: the second demo finds others.
+    # Its port is taken, its names are: the second demo finds others, until Ctrl-C.
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        second = run_demo(tmp_path, port)
-    assert second.returncode == 0, second.stdout + second.stderr
-    assert f"Port {port} is taken" in second.stdout
+        second = start_demo(tmp_path, port)
+        lines = []
+        for line in second.stdout:
+            lines.append(line)
+            if line.startswith("ingest Tiny World: succeeded"):
+                second.send_signal(signal.SIGINT)
+        _, erred = second.communicate(timeout=120)
+    told = "".join(lines)
+    assert second.returncode == Exit.INTERRUPTED, told + erred
+    assert f"Port {port} is taken" in told
+    assert "sft Tiny World llama 2 Tiny World questions" in told
+    assert "its runs go on at the next start" in erred
     assert processes_of(tmp_path) == []
 
 
