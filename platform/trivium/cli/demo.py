@@ -145,7 +145,7 @@ PRETRAIN: dict[str, Any] = {
     "width": 128,
     "context": 128,
     "batch_size": 16,
-    "max_steps": 1000,
+    "max_steps": 1200,
     "learning_rate": 2e-3,
     "warmup_steps": 30,
     "eval_every": 100,
