@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from runspec import training
 from runspec.base import Device, Spec, setting
 from runspec.families import FAMILIES, Family, FamilyFacts, families_of
 
@@ -168,27 +169,13 @@ class PretrainSpec(Spec):
         unit="optimizer steps",
         help="How long to train.",
         ge=1,
-        le=100_000_000,
+        le=training.MAX_STEPS,
         group="Training",
     )
-    batch_size: int = setting(
-        16,
-        unit="sequences",
-        help="Sequences a device works on at once.",
-        ge=1,
-        le=65_536,
-        group="Training",
+    batch_size: int = training.batch_size(
+        16, unit="sequences", help="Sequences a device works on at once."
     )
-    accumulation: int = setting(
-        1,
-        label="Gradient accumulation",
-        unit="batches",
-        help="Batches added up before each optimizer step.",
-        ge=1,
-        le=65_536,
-        group="Training",
-        level="advanced",
-    )
+    accumulation: int = training.ACCUMULATION
     learning_rate: float = setting(
         1e-3, help="Peak rate, after warm-up.", gt=0, le=1, group="Training"
     )
@@ -224,22 +211,8 @@ class PretrainSpec(Spec):
     beta2: float = setting(
         0.95, help="AdamW beta 2.", ge=0, lt=1, group="Training", level="advanced"
     )
-    clip_norm: float = setting(
-        1.0,
-        label="Gradient clipping",
-        help="Largest gradient norm; 0 turns clipping off.",
-        ge=0,
-        group="Training",
-        level="advanced",
-    )
-    seed: int = setting(
-        1337,
-        help="Same seed, same device, same curve.",
-        ge=0,
-        lt=2**31,
-        group="Training",
-        level="advanced",
-    )
+    clip_norm: float = training.CLIP_NORM
+    seed: int = training.SEED
 
     eval_every: int = setting(
         200,
@@ -275,48 +248,12 @@ class PretrainSpec(Spec):
         group="Watching",
         level="advanced",
     )
-    sample_tokens: int = setting(
-        80,
-        unit="tokens",
-        help="Length of a sample.",
-        ge=1,
-        le=2_000,
-        group="Watching",
-        level="advanced",
-    )
-    checkpoint_every: int = setting(
-        500,
-        unit="steps",
-        help="How often to save a state the run can go on from; also when stopped.",
-        ge=1,
-        group="Watching",
-        level="advanced",
-    )
-    keep_checkpoints: int = setting(
-        2,
-        help="Newest checkpoints kept, beside the best and pinned ones.",
-        ge=1,
-        le=1000,
-        group="Watching",
-        level="advanced",
-    )
-    keep_every: int = setting(
-        0,
-        label="Keep every",
-        unit="checkpoints",
-        help="One of so many checkpoints stays to the end, beside those; 0 none.",
-        ge=0,
-        le=1_000_000,
-        group="Watching",
-        level="advanced",
-    )
+    sample_tokens: int = training.sample_tokens("Length of a sample.")
+    checkpoint_every: int = training.checkpoint_every(500)
+    keep_checkpoints: int = training.KEEP_CHECKPOINTS
+    keep_every: int = training.KEEP_EVERY
 
-    device: Device = setting(
-        "auto",
-        help="Where to train; auto takes a GPU if a worker has one.",
-        group="Device",
-        level="advanced",
-    )
+    device: Device = training.DEVICE
     num_devices: int = setting(
         1,
         label="Devices",
@@ -327,12 +264,7 @@ class PretrainSpec(Spec):
         group="Device",
         level="advanced",
     )
-    precision: Literal["auto", "fp32", "bf16"] = setting(
-        "auto",
-        help="bf16 where the device is measurably faster with it, else fp32.",
-        group="Device",
-        level="advanced",
-    )
+    precision: training.Precision = training.PRECISION
     compile: Literal["auto", "on", "off"] = setting(
         "auto",
         help="torch.compile; auto only when the run is long enough to repay it.",

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from runspec import training
 from runspec.base import Device, Spec, setting
 
 Task = Literal["chat", "text-to-text", "classification"]
@@ -143,7 +144,7 @@ class SftSpec(Spec):
         unit="optimizer steps",
         help="Stop after so many steps, whatever the epochs say.",
         ge=1,
-        le=100_000_000,
+        le=training.MAX_STEPS,
         group="Training",
         level="advanced",
     )
@@ -162,24 +163,10 @@ class SftSpec(Spec):
         help="Leave them out, cut them off, or refuse to start.",
         group="Training",
     )
-    batch_size: int = setting(
-        8,
-        unit="rows",
-        help="Rows worked on at once.",
-        ge=1,
-        le=65_536,
-        group="Training",
+    batch_size: int = training.batch_size(
+        8, unit="rows", help="Rows worked on at once."
     )
-    accumulation: int = setting(
-        1,
-        label="Gradient accumulation",
-        unit="batches",
-        help="Batches added up before each optimizer step.",
-        ge=1,
-        le=65_536,
-        group="Training",
-        level="advanced",
-    )
+    accumulation: int = training.ACCUMULATION
     learning_rate: float = setting(
         2e-5, help="Peak rate; about ten times as much for LoRA.", gt=0, le=1,
         group="Training",
@@ -203,22 +190,8 @@ class SftSpec(Spec):
         0.0, help="AdamW's decay of matrices.", ge=0, le=10, group="Training",
         level="advanced",
     )  # fmt: skip
-    clip_norm: float = setting(
-        1.0,
-        label="Gradient clipping",
-        help="Largest gradient norm; 0 turns clipping off.",
-        ge=0,
-        group="Training",
-        level="advanced",
-    )
-    seed: int = setting(
-        1337,
-        help="Same seed, same device, same curve.",
-        ge=0,
-        lt=2**31,
-        group="Training",
-        level="advanced",
-    )
+    clip_norm: float = training.CLIP_NORM
+    seed: int = training.SEED
 
     eval_every: int = setting(
         100,
@@ -288,54 +261,13 @@ class SftSpec(Spec):
         group="Watching",
         level="advanced",
     )
-    sample_tokens: int = setting(
-        80,
-        unit="tokens",
-        help="Longest answer to them.",
-        ge=1,
-        le=2_000,
-        group="Watching",
-        level="advanced",
-    )
-    checkpoint_every: int = setting(
-        200,
-        unit="steps",
-        help="How often to save a state the run can go on from; also when stopped.",
-        ge=1,
-        group="Watching",
-        level="advanced",
-    )
-    keep_checkpoints: int = setting(
-        2,
-        help="Newest checkpoints kept, beside the best and pinned ones.",
-        ge=1,
-        le=1000,
-        group="Watching",
-        level="advanced",
-    )
-    keep_every: int = setting(
-        0,
-        label="Keep every",
-        unit="checkpoints",
-        help="One of so many checkpoints stays to the end, beside those; 0 none.",
-        ge=0,
-        le=1_000_000,
-        group="Watching",
-        level="advanced",
-    )
+    sample_tokens: int = training.sample_tokens("Longest answer to them.")
+    checkpoint_every: int = training.checkpoint_every(200)
+    keep_checkpoints: int = training.KEEP_CHECKPOINTS
+    keep_every: int = training.KEEP_EVERY
 
-    device: Device = setting(
-        "auto",
-        help="Where to train; auto takes a GPU if a worker has one.",
-        group="Device",
-        level="advanced",
-    )
-    precision: Literal["auto", "fp32", "bf16"] = setting(
-        "auto",
-        help="bf16 where the device is measurably faster with it, else fp32.",
-        group="Device",
-        level="advanced",
-    )
+    device: Device = training.DEVICE
+    precision: training.Precision = training.PRECISION
 
     @model_validator(mode="after")
     def nothing_is_ignored(self) -> Self:
