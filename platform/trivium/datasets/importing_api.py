@@ -1,10 +1,8 @@
 """`/api/v1/datasets`, the part that takes files: send, look, forget."""
 
-import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from django.conf import settings
 from django.http import HttpResponse
 from ninja import File, Form, Router, Schema
 from ninja.files import UploadedFile
@@ -16,11 +14,18 @@ from runspec.looking import Look
 
 from trivium.api.auth import ApiRequest
 from trivium.api.errors import ApiError
-from trivium.api.idempotency import REPLAYED, once
 from trivium.api.pagination import find
 from trivium.api.schema import Body
+from trivium.api.sending import (
+    parse_settings,
+    refuse_own_fields,
+    refuse_too_large,
+    start_once,
+)
 from trivium.datasets import looking, queries, services
 from trivium.datasets.models import Upload
+from trivium.datasets.sending import take_source
+from trivium.datasets.services import forgotten_on_failure
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, require_role
 from trivium.runs import kinds
@@ -30,9 +35,6 @@ router = Router()
 
 OWN_FIELDS = {"kind", "source", "file_name"}
 """Fields of an ingest spec that follow from the request itself."""
-MAX_ENVELOPE_BYTES = 1_000_000
-"""What a multipart body may hold beside the file."""
-
 
 KindOfRows = Literal["", DatasetKind]
 KIND = "Kind of rows, short for `dataset_kind` of the settings; empty recognises it."
@@ -90,28 +92,16 @@ def upload_dataset(
     given = parse_settings(payload.settings)
 
     # Outside of the transaction: copying gigabytes would hold up every other writer.
-    upload = services.create_upload(
-        project=project,
-        created_by=request.user,
-        file_name=file.name or "upload",
-        content=file,
-    )
-    try:
+    upload = take_source(project=project, created_by=request.user, file=file, path="")
+    with forgotten_on_failure(upload):
         source = looking.source_of(upload)
         chosen = with_kind(source, upload.file_name, payload.kind, given)
-        response = once(
-            request,
-            lambda: start_ingest(request, upload, payload.name, chosen),
-            fingerprint=json.dumps(
-                [payload.model_dump(), upload.file_name, upload.sha256]
-            ),
-        )
-    except BaseException:
-        services.delete_upload(upload)
-        raise
-    if REPLAYED in response.headers:
-        services.delete_upload(upload)
-    return response
+    return start_once(
+        request,
+        upload,
+        payload,
+        lambda: start_ingest(request, upload, payload.name, chosen),
+    )
 
 
 @router.post("/uploads", response={201: UploadOut}, summary="Send a file, to look at")
@@ -125,12 +115,7 @@ def keep_upload(
     project = get_project(request.user, payload.project)
     require_role(request.user, project, Role.ENGINEER)
     services.forget_stale_uploads(project=project)
-    upload = services.create_upload(
-        project=project,
-        created_by=request.user,
-        file_name=file.name or "upload",
-        content=file,
-    )
+    upload = take_source(project=project, created_by=request.user, file=file, path="")
     return Status(201, upload)
 
 
@@ -150,7 +135,7 @@ def look_at_upload(request: ApiRequest, upload_id: int, payload: LookIn) -> Look
     Nothing is stored; a question or an error is part of the answer.
     """
     upload = visible_upload(request, upload_id)
-    refuse_own_fields(payload.settings)
+    refuse_own_fields(payload.settings, OWN_FIELDS)
     chosen = dict(payload.settings)
     if payload.kind:
         chosen["dataset_kind"] = payload.kind
@@ -164,15 +149,6 @@ def forget_upload(request: ApiRequest, upload_id: int) -> Status[None]:
     """Forget a file that was not brought in; refused with 409 where a run reads it."""
     services.forget_upload(visible_upload(request, upload_id))
     return Status(204, None)
-
-
-def refuse_too_large(request: ApiRequest) -> None:
-    """Refuse a body whose length alone says that its file is too large."""
-    length = int(request.headers.get("Content-Length") or 0)
-    if length > settings.MAX_UPLOAD_BYTES + MAX_ENVELOPE_BYTES:
-        raise ApiError(
-            413, f"the file is larger than {settings.MAX_UPLOAD_BYTES:,} bytes"
-        )
 
 
 def with_kind(
@@ -191,35 +167,18 @@ def with_kind(
     columns = chosen.get("columns") or {}
     if columns:
         raise ApiError(422, "columns are those of a kind: give it too", field="kind")
-    refuse_own_fields(chosen)
+    refuse_own_fields(chosen, OWN_FIELDS)
     found = looking.look(source, file_name, chosen)
     if found.question:
         raise ApiError(422, found.question, field="kind")
     return {**chosen, "dataset_kind": found.kind or "text"}
 
 
-def refuse_own_fields(chosen: dict[str, Any]) -> None:
-    """Refuse settings that follow from the request itself."""
-    for field in OWN_FIELDS & set(chosen):
-        raise ApiError(422, f"settings may not hold {field}", field=field)
-
-
-def parse_settings(text: str) -> dict[str, Any]:
-    """Read the `settings` part of a multipart body."""
-    try:
-        chosen = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        chosen = None
-    if not isinstance(chosen, dict):
-        raise ApiError(422, "settings is not a JSON object", field="settings")
-    return chosen
-
-
 def start_ingest(
     request: ApiRequest, upload: Upload, name: str, chosen: dict[str, Any]
 ) -> RunOut:
     """Queue an ingest run with the settings a caller chose."""
-    refuse_own_fields(chosen)
+    refuse_own_fields(chosen, OWN_FIELDS)
     spec = IngestSpec(
         **{"source": str(upload.pk), "file_name": upload.file_name, **chosen}
     )

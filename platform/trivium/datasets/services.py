@@ -3,6 +3,8 @@
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -207,6 +209,17 @@ def publish_version(_run: Run, output: Path, _result: dict[str, Any]) -> dict[st
     }
 
 
+@contextmanager
+def forgotten_on_failure(upload: Upload | None) -> Iterator[None]:
+    """Forget what was sent where what should become of it was refused."""
+    try:
+        yield
+    except BaseException:
+        if upload is not None:
+            delete_upload(upload)
+        raise
+
+
 def add_sample_corpus(*, project: Project, created_by: User) -> Run:
     """Queue the ingest of the bundled corpus, Tiny World."""
     from trivium.runs.kinds import start_run  # it imports this module
@@ -221,13 +234,10 @@ def add_sample_corpus(*, project: Project, created_by: User) -> Run:
             content=file,
         )
     spec = IngestSpec(source=str(upload.pk), file_name=upload.file_name)
-    try:
+    with forgotten_on_failure(upload):
         return start_run(
             project=project, created_by=created_by, spec=spec, name=SAMPLE_NAME
         )
-    except BaseException:
-        delete_upload(upload)
-        raise
 
 
 @transaction.atomic
@@ -260,6 +270,7 @@ __all__ = [
     "delete_version",
     "forget_stale_uploads",
     "forget_upload",
+    "forgotten_on_failure",
     "name_of_source",
     "name_source",
     "publish_version",

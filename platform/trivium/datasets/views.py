@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import (
@@ -21,7 +20,8 @@ from runspec.layout import DatasetCard
 
 from trivium.datasets import bad_rows, histogram, preview, queries, services
 from trivium.datasets.forms import ImportForm
-from trivium.datasets.models import Dataset, DatasetVersion, Upload
+from trivium.datasets.models import Dataset, DatasetVersion
+from trivium.datasets.sending import is_too_large, take_source, too_large_sentence
 from trivium.http import HTMX_STOP_POLLING, SignedInRequest, add_form_error
 from trivium.pages.lineage import dataset_levels
 from trivium.projects.models import Project, Role
@@ -34,8 +34,6 @@ MAX_LISTED = 500
 MAX_LABELS_SHOWN = 50
 MAX_UNUSED = 5
 """Files sent and not brought in that are offered again."""
-MAX_ENVELOPE_BYTES = 1_000_000
-"""What a form may hold beside its file."""
 
 
 @login_required
@@ -172,14 +170,8 @@ def create_dataset(request: SignedInRequest, slug: str) -> HttpResponse:
     """
     project = get_project(request.user, slug)
     require_role(request.user, project, Role.ENGINEER)
-    length = request.headers.get("Content-Length", "")
-    limit = settings.MAX_UPLOAD_BYTES
-    if length.isdecimal() and int(length) > limit + MAX_ENVELOPE_BYTES:
-        form = ImportForm()
-        sentence = (
-            f"The file is larger than {filesizeformat(limit)}, the most this "
-            "installation takes. Ask an admin to allow a server path instead."
-        )
+    if is_too_large(request):
+        form, sentence = ImportForm(), too_large_sentence()
         return _import_page(request, project, form, status=413, sentence=sentence)
     response: HttpResponse = _create_dataset(request, project)
     return response
@@ -195,30 +187,18 @@ def _create_dataset(request: SignedInRequest, project: Project) -> HttpResponse:
         return _import_page(request, project, form, status=422)
     services.forget_stale_uploads(project=project)
     try:
-        upload = _take_source(request, project, form)
+        upload = take_source(
+            project=project,
+            created_by=request.user,
+            file=form.sent_file,
+            path=form.cleaned_data["path"],
+        )
     except SubmitError as error:
         add_form_error(form, error)
         return _import_page(request, project, form, status=422)
     address = reverse("datasets:upload", args=[project.slug, upload.pk])
     name = form.cleaned_data["name"]
     return redirect(f"{address}?{urlencode({'name': name})}" if name else address)
-
-
-def _take_source(
-    request: SignedInRequest, project: Project, form: ImportForm
-) -> Upload:
-    file = form.sent_file
-    if file is None:
-        path = form.cleaned_data["path"]
-        return services.name_source(
-            project=project, created_by=request.user, source=path
-        )
-    return services.create_upload(
-        project=project,
-        created_by=request.user,
-        file_name=file.name or "upload",
-        content=file,
-    )
 
 
 def _import_page(

@@ -1,11 +1,9 @@
 """`/api/v1/models`: weights with their files, and how new ones come in."""
 
 import hashlib
-import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from django.conf import settings
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from ninja import File, Form, Query, Router, Schema
 from ninja.files import UploadedFile
@@ -15,15 +13,21 @@ from pydantic import Field
 from trivium.api.auth import ApiRequest
 from trivium.api.errors import ApiError
 from trivium.api.files import FileOut, send_file
-from trivium.api.idempotency import REPLAYED, once
+from trivium.api.idempotency import once
 from trivium.api.pagination import Cursor, Limit, Page, PageOf, find, page
 from trivium.api.schema import Body
-from trivium.datasets.importing_api import MAX_ENVELOPE_BYTES, parse_settings
+from trivium.api.sending import (
+    parse_settings,
+    refuse_own_fields,
+    refuse_too_large,
+    start_once,
+)
 from trivium.datasets.models import Upload
-from trivium.datasets.services import create_upload, name_source
+from trivium.datasets.sending import take_source
+from trivium.datasets.services import forgotten_on_failure, name_source
 from trivium.models import queries, services
 from trivium.models.download import entries_of, send_zip
-from trivium.models.importing import drop_upload, start_import
+from trivium.models.importing import start_import
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, require_role
@@ -153,7 +157,7 @@ def import_model(request: ApiRequest, payload: ImportIn) -> HttpResponse:
     require_role(request.user, project, Role.ENGINEER)
     if bool(payload.path) == bool(payload.hub_id):
         raise ApiError(422, "give either path or hub_id", field="path")
-    _refuse_own_fields(payload.settings)
+    refuse_own_fields(payload.settings, OWN_FIELDS)
 
     def act() -> RunOut:
         upload = None
@@ -167,7 +171,7 @@ def import_model(request: ApiRequest, payload: ImportIn) -> HttpResponse:
             )
         else:
             chosen["hub_id"] = payload.hub_id
-        try:
+        with forgotten_on_failure(upload):
             run = start_import(
                 project=project,
                 created_by=request.user,
@@ -175,9 +179,6 @@ def import_model(request: ApiRequest, payload: ImportIn) -> HttpResponse:
                 name=payload.name,
                 settings=chosen,
             )
-        except BaseException:
-            drop_upload(upload)
-            raise
         return answer(request, run.pk)
 
     return once(request, act)
@@ -190,42 +191,20 @@ def upload_model(
     file: Annotated[UploadedFile, File()],
 ) -> HttpResponse:
     """Send an archive and queue its import; the run's `output` is the new model."""
-    length = int(request.headers.get("Content-Length") or 0)
-    if length > settings.MAX_UPLOAD_BYTES + MAX_ENVELOPE_BYTES:
-        raise ApiError(
-            413, f"the file is larger than {settings.MAX_UPLOAD_BYTES:,} bytes"
-        )
+    refuse_too_large(request)
     project = get_project(request.user, payload.project)
     require_role(request.user, project, Role.ENGINEER)
     chosen = parse_settings(payload.settings)
-    _refuse_own_fields(chosen)
+    refuse_own_fields(chosen, OWN_FIELDS)
 
     # Outside of the transaction: copying gigabytes would hold up every other writer.
-    upload = create_upload(
-        project=project,
-        created_by=request.user,
-        file_name=file.name or "upload",
-        content=file,
+    upload = take_source(project=project, created_by=request.user, file=file, path="")
+    return start_once(
+        request,
+        upload,
+        payload,
+        lambda: _start_upload(request, upload, payload.name, chosen),
     )
-    try:
-        response = once(
-            request,
-            lambda: _start_upload(request, upload, payload.name, chosen),
-            fingerprint=json.dumps(
-                [payload.model_dump(), upload.file_name, upload.sha256]
-            ),
-        )
-    except BaseException:
-        drop_upload(upload)
-        raise
-    if REPLAYED in response.headers:
-        drop_upload(upload)
-    return response
-
-
-def _refuse_own_fields(chosen: dict[str, Any]) -> None:
-    for field in OWN_FIELDS & set(chosen):
-        raise ApiError(422, f"settings may not hold {field}", field=field)
 
 
 def _start_upload(

@@ -5,7 +5,6 @@ from runspec import ImportSpec
 
 from trivium.accounts.models import User
 from trivium.datasets.models import Upload
-from trivium.datasets.services import delete_upload
 from trivium.projects.models import Project
 from trivium.runs.kinds import start_run
 from trivium.runs.models import Run
@@ -34,9 +33,3 @@ def _source(upload: Upload | None) -> dict[str, str]:
     if upload is None:
         return {}
     return {"source": str(upload.pk), "file_name": upload.file_name}
-
-
-def drop_upload(upload: Upload | None) -> None:
-    """Forget what was sent where its import was refused."""
-    if upload is not None:
-        delete_upload(upload)

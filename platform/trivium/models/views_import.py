@@ -4,23 +4,19 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.template.defaultfilters import filesizeformat
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods
 from pydantic import ValidationError
 
-from trivium.datasets.models import Upload
-from trivium.datasets.services import create_upload, name_source
+from trivium.datasets.sending import is_too_large, take_source, too_large_sentence
+from trivium.datasets.services import forgotten_on_failure
 from trivium.http import SignedInRequest, add_form_error
 from trivium.models.forms import ImportForm
-from trivium.models.importing import drop_upload, start_import
+from trivium.models.importing import start_import
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, require_role
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
-
-MAX_ENVELOPE_BYTES = 1_000_000
-"""What a form may hold beside its file."""
 
 
 @csrf_exempt
@@ -34,14 +30,9 @@ def import_model(request: SignedInRequest, slug: str) -> HttpResponse:
     """
     project = get_project(request.user, slug)
     require_role(request.user, project, Role.ENGINEER)
-    length = request.headers.get("Content-Length", "")
-    limit = settings.MAX_UPLOAD_BYTES
-    if length.isdecimal() and int(length) > limit + MAX_ENVELOPE_BYTES:
-        sentence = (
-            f"The file is larger than {filesizeformat(limit)}, the most this "
-            "installation takes. Ask an admin to allow a server path instead."
-        )
-        return _page(request, project, ImportForm(), status=413, sentence=sentence)
+    if is_too_large(request):
+        form, sentence = ImportForm(), too_large_sentence()
+        return _page(request, project, form, status=413, sentence=sentence)
     response: HttpResponse = _import_model(request, project)
     return response
 
@@ -69,8 +60,16 @@ def _import_model(request: SignedInRequest, project: Project) -> HttpResponse:
 
 def _start(request: SignedInRequest, project: Project, form: ImportForm) -> Run:
     """Keep what was sent and queue its import; a refused one leaves nothing behind."""
-    upload = _take_source(request, project, form)
-    try:
+    file, path, upload = form.sent_file, form.cleaned_data["path"], None
+    if file is not None or path:
+        upload = take_source(
+            project=project,
+            created_by=request.user,
+            file=file,
+            path=path,
+            may_be_folder=True,
+        )
+    with forgotten_on_failure(upload):
         return start_import(
             project=project,
             created_by=request.user,
@@ -78,27 +77,6 @@ def _start(request: SignedInRequest, project: Project, form: ImportForm) -> Run:
             name=form.cleaned_data["name"],
             settings=dict(form.settings()),
         )
-    except BaseException:
-        drop_upload(upload)
-        raise
-
-
-def _take_source(
-    request: SignedInRequest, project: Project, form: ImportForm
-) -> Upload | None:
-    file, path = form.sent_file, form.cleaned_data["path"]
-    if file is not None:
-        return create_upload(
-            project=project,
-            created_by=request.user,
-            file_name=file.name or "upload",
-            content=file,
-        )
-    if path:
-        return name_source(
-            project=project, created_by=request.user, source=path, may_be_folder=True
-        )
-    return None
 
 
 def _page(
