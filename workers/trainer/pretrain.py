@@ -10,28 +10,16 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from runspec import PretrainSpec
-from runspec.sizing import matrix_flops
-from runspec.spans import num_sentinels
 from torch.nn.parallel import DistributedDataParallel
 
-from trainer.architectures import (
-    LanguageModel,
-    TokenIds,
-    build_model,
-    decay_groups,
-    num_parameters,
-)
-from trainer.base_model import load_base_model, with_shape
+from trainer.architectures import LanguageModel, num_parameters
 from trainer.checkpoint import load_checkpoint, random_states, save_checkpoint
 from trainer.context import Context
 from trainer.errors import BadInputError, NotFiniteError, Stopped
-from trainer.fill_gaps import fill_samples
-from trainer.generate import write_samples
 from trainer.hardware import (
     choose_device,
     choose_precision,
@@ -41,25 +29,20 @@ from trainer.hardware import (
 from trainer.library_forward import training_forward
 from trainer.loop import NOT_FINITE_ADVICE, Batch, Trainer, measure
 from trainer.model_folder import save_model
-from trainer.objectives import (
-    Objective,
-    evaluation_batches,
-    objective_of,
-    training_batches,
+from trainer.objectives import evaluation_batches, training_batches
+from trainer.pretrain_parts import (
+    Parts,
+    build_model_of,
+    build_parts,
+    flops_per_token,
+    optimizer_of,
+    pays_to_compile,
+    samples_of,
 )
 from trainer.schedule import learning_rate
-from trainer.special_tokens import ModelTokenizer, tokenizer_for
-from trainer.token_cache import Corpus, open_corpus
 
 logger = logging.getLogger(__name__)
 
-COMPILE_COST_S = 60.0
-COMPILE_GAIN = 0.12
-"""Share of the time that compiling saved in measurements (docs/LOG.md)."""
-EAGER_EFFICIENCY = 0.35
-"""Share of the matrix-product peak an eager step reached in measurements."""
-NEVER_COMPILED = {"mixtral"}
-"""Families that `auto` leaves alone: which experts work depends on the tokens."""
 PROGRESS_EVERY_S = 0.5
 
 
@@ -78,32 +61,7 @@ def run_pretrain(spec: PretrainSpec, *, context: Context) -> None:
             "train",
             "Start it with --launcher torchrun (one host) or ray (a cluster).",
         )
-    spec_sha256, spec = spec.sha256(), with_shape(spec)
-    folder = Path(spec.base_model or spec.tokenizer or "")
-    made = tokenizer_for(
-        folder,
-        spec.family,
-        num_sentinels=num_sentinels(
-            spec.context, spec.share_corrupted, spec.mean_span_tokens
-        ),
-    )
-    objective = objective_of(spec, made)
-    with context.ranks.first_goes_ahead():
-        corpus = open_corpus(Path(spec.dataset), folder, context)
-    if len(corpus.train_ids) <= objective.raw_tokens:
-        raise BadInputError(
-            f"the training text has {len(corpus.train_ids)} tokens, which is not more "
-            f"than one window of {spec.context}",
-            "Bring more text, or choose a shorter context.",
-        )
-    run = Pretraining.start(
-        spec=spec,
-        spec_sha256=spec_sha256,
-        corpus=corpus,
-        made=made,
-        objective=objective,
-        context=context,
-    )
+    run = Pretraining.start(build_parts(spec, context), context)
     try:
         run.train()
         run.finish()
@@ -116,13 +74,7 @@ def run_pretrain(spec: PretrainSpec, *, context: Context) -> None:
 class Pretraining:
     """One attempt: what it works with, and what it has seen so far."""
 
-    spec: PretrainSpec
-    """With the shape of the base model, where there is one."""
-    spec_sha256: str
-    """Of the spec as it was given."""
-    corpus: Corpus
-    tokenizer: ModelTokenizer
-    objective: Objective
+    parts: Parts
     context: Context
     model: LanguageModel
     trainer: Trainer
@@ -139,36 +91,24 @@ class Pretraining:
     _said: float = 0.0
     _saved_step: int = -1
 
+    @property
+    def spec(self) -> PretrainSpec:
+        """What it shall do, the shape of a base model filled in."""
+        return self.parts.spec
+
     @classmethod
-    def start(
-        cls,
-        *,
-        spec: PretrainSpec,
-        spec_sha256: str,
-        corpus: Corpus,
-        made: ModelTokenizer,
-        objective: Objective,
-        context: Context,
-    ) -> "Pretraining":
+    def start(cls, parts: Parts, context: Context) -> "Pretraining":
         """Build model and optimizer, or restore them from the checkpoint to resume."""
+        spec = parts.spec
         device = choose_device(spec.device)
         ranks = context.ranks
         with ranks.first_goes_ahead():
             peaks = matrix_peaks(device, context.cache)
         peaks = ranks.say(peaks)  # hosts may differ, decisions must not
-        if spec.base_model is None:
-            model = build_model(spec, token_ids(made))
-        else:
-            model = load_base_model(spec, made, context.report)
-        model.to(device)
+        model = build_model_of(parts, context.report).to(device)
         if not ranks.is_first:
             torch.manual_seed(torch.initial_seed() + ranks.rank)  # dropout of its own
-        optimizer = torch.optim.AdamW(
-            decay_groups(model, spec.weight_decay),
-            lr=spec.learning_rate,
-            betas=(spec.beta1, spec.beta2),
-            fused=True,
-        )
+        optimizer = optimizer_of(spec, model)
         # How it computes is decided once: a resumed run must not change its numbers.
         state: dict[str, Any] = {
             "step": 0,
@@ -199,11 +139,7 @@ class Pretraining:
             step=state["step"],
         )
         return cls(
-            spec=spec,
-            spec_sha256=spec_sha256,
-            corpus=corpus,
-            tokenizer=made,
-            objective=objective,
+            parts=parts,
             context=context,
             model=model,
             trainer=trainer,
@@ -254,8 +190,8 @@ class Pretraining:
     def batches(self, step: int) -> list[Batch]:
         """Return what this rank sees in a step, its share of what all of them see."""
         return training_batches(
-            self.objective,
-            self.corpus.train_ids,
+            self.parts.objective,
+            self.parts.corpus.train_ids,
             batch_size=self.spec.batch_size,
             count=self.spec.batch_size * self.spec.accumulation,
             rank=self.context.ranks.rank,
@@ -319,8 +255,8 @@ class Pretraining:
         if self.evaluated_step == self.trainer.step:
             return
         batches = evaluation_batches(
-            self.objective,
-            self.corpus.validation_ids,
+            self.parts.objective,
+            self.parts.corpus.validation_ids,
             batch_size=self.spec.batch_size,
             most=None if is_last else self.spec.eval_batches,
         )
@@ -358,25 +294,9 @@ class Pretraining:
         """
         if not self.context.ranks.is_first:
             return
-        if self.spec.facts.architecture == "decoder":
-            written = write_samples(
-                self.model,
-                self.tokenizer.tokenizer,
-                prompts=self.spec.sample_prompts,
-                num_tokens=self.spec.sample_tokens,
-                end=self.corpus.end,
-                seed=self.spec.seed + self.trainer.step,
-                stop=self.context.stop,
-            )
-        else:
-            written = fill_samples(
-                self.model,
-                self.tokenizer,
-                self.objective,
-                self.spec,
-                text=self.corpus.sample_ids,
-                stop=self.context.stop,
-            )
+        written = samples_of(
+            self.parts, self.model, step=self.trainer.step, stop=self.context.stop
+        )
         for prompt, text in written:
             if self.context.stop.is_set():
                 return
@@ -398,7 +318,7 @@ class Pretraining:
             self.trainer.optimizer,
             step=step,
             fence=self.context.fence,
-            spec_sha256=self.spec_sha256,
+            spec_sha256=self.parts.spec_sha256,
             state={
                 "precision": self.precision,
                 "is_compiled": self.is_compiled,
@@ -426,7 +346,7 @@ class Pretraining:
             )
         self.say_progress("finishing")
         self.evaluate(is_last=True)
-        if not len(self.corpus.validation_ids):
+        if not len(self.parts.corpus.validation_ids):
             self.context.report.warning(
                 "the dataset has no validation split, so there is no validation loss",
                 step=self.trainer.step,
@@ -443,10 +363,11 @@ class Pretraining:
         save_model(
             self.context.folder,
             self.model,
-            self.tokenizer,
+            self.parts.tokenizer,
             self.spec,
             facts=facts,
-            lineage=self.corpus.lineage | {"spec (sha256)": self.spec_sha256},
+            lineage=self.parts.corpus.lineage
+            | {"spec (sha256)": self.parts.spec_sha256},
         )
         self.context.report.result(**facts)
 
@@ -456,12 +377,12 @@ class Pretraining:
             "parameters": num_parameters(self.model),
             "architecture": self.spec.facts.architecture,
             "family": self.spec.family,
-            "vocabulary_size": self.tokenizer.vocabulary_size,
+            "vocabulary_size": self.parts.tokenizer.vocabulary_size,
             "initial_validation_loss": self.losses.get("initial"),
             "validation_loss": self.losses.get("last"),
             "best_validation_loss": self.losses.get("best"),
             "validation_accuracy": self.losses.get("accuracy"),
-            "bytes_per_token": self.corpus.bytes_per_token,
+            "bytes_per_token": self.parts.corpus.bytes_per_token,
             "tokens": self.spec.max_steps * self.spec.tokens_per_step,
             "seconds": self.seconds + time.monotonic() - self._began,
             "tokens_per_s": self.tokens_per_s,
@@ -472,37 +393,3 @@ class Pretraining:
             "device": device_name(self.trainer.device),
             "num_devices": self.context.ranks.size,
         }
-
-
-def token_ids(made: ModelTokenizer) -> TokenIds:
-    """Return what a model has to know of its tokenizer."""
-    special = made.special
-    return TokenIds(
-        made.vocabulary_size,
-        end=special.end,
-        pad=special.pad,
-        start=special.start,
-        close=special.close,
-    )
-
-
-def flops_per_token(spec: PretrainSpec, model: LanguageModel) -> float:
-    """Return what matrix products compute for each token of a step."""
-    if spec.family in {"llama", "gpt2"}:
-        return 6.0 * num_parameters(model)
-    vocabulary_size = int(model.config.vocab_size)
-    return matrix_flops(spec, vocabulary_size) / spec.tokens_per_step
-
-
-def pays_to_compile(
-    spec: PretrainSpec, flops_of_token: float, peaks: dict[str, float]
-) -> bool:
-    """Whether torch.compile is asked for, or `auto` and the run long enough."""
-    if spec.compile != "auto":
-        return spec.compile == "on"
-    if spec.family in NEVER_COMPILED:
-        return False
-    peak = peaks[choose_precision(spec.precision, peaks)]
-    tokens = spec.max_steps * spec.tokens_per_step
-    eager_s = flops_of_token * tokens / (EAGER_EFFICIENCY * peak)
-    return COMPILE_GAIN * eager_s > COMPILE_COST_S

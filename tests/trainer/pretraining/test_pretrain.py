@@ -18,7 +18,8 @@ from runspec import events as spoken
 from runspec.layout import EXIT_STOPPED, OUTPUT, spec_file
 from runspec.manifest import read_manifest
 from trainer.errors import BadInputError, NotFiniteError
-from trainer.pretrain import pays_to_compile, run_pretrain
+from trainer.pretrain import run_pretrain
+from trainer.pretrain_parts import pays_to_compile
 from trainer.token_cache import open_corpus
 from trainer.tokenizer import load_tokenizer, run_tokenizer
 
