@@ -27,29 +27,37 @@ def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
     import django
 
     django.setup()
-    import numpy as np
-    from django.contrib.auth import SESSION_KEY, get_user_model
-    from django.contrib.sessions.backends.db import SessionStore
+    from django.contrib.auth import get_user_model
     from django.core.management import call_command
-    from django.utils import timezone
 
     call_command("migrate", verbosity=0)
     call_command("migrate", database="metrics", verbosity=0)
-    from trivium.metrics.models import MetricChunk, MetricStream
     from trivium.projects.models import Membership, Project, Role
-    from trivium.runs.models import Run
 
     user = get_user_model().objects.create_user("bench", password="x" * 20)
     user.is_staff = True
     user.save()
     project = Project.objects.create(name="Bench", slug="bench", created_by=user)
     Membership.objects.create(project=project, user=user, role=Role.ADMIN)
+    newest, others = fill_runs(project, num_runs)
+    big, rest = num_points // 10, num_points - num_points // 10
+    fill_curve(newest, big)
+    for run_id in others:
+        fill_curve(run_id, rest // len(others))
+    return sign_in(user), pages_of(project.slug, newest, others, big)
+
+
+def fill_runs(project, num_runs: int) -> tuple[int, list[int]]:
+    """Make runs; return the newest that succeeded, and fifty others."""
+    from django.utils import timezone
+    from trivium.runs.models import Run
+
     states = ["succeeded"] * 7 + ["failed", "cancelled", "queued"]
     Run.objects.bulk_create(
         [
             Run(
                 project=project,
-                created_by=user,
+                created_by=project.created_by,
                 kind="pretrain",
                 name=f"run {number}",
                 spec={"kind": "pretrain"},
@@ -66,59 +74,71 @@ def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
     )
     newest = Run.objects.filter(state="succeeded").order_by("-id").first()
     assert newest is not None
-    others = list(Run.objects.exclude(pk=newest.pk).order_by("-id")[:50])
-    big, rest = num_points // 10, num_points - num_points // 10
-    plan = [(newest.pk, "train/loss", big)]
-    plan += [(run.pk, "train/loss", rest // len(others)) for run in others]
-    generator = np.random.default_rng(0)
-    for run_id, name, count in plan:
-        MetricStream.objects.create(run_id=run_id, fence=1, offset=0)
-        values = 4 * np.exp(-np.arange(count) / count * 3) + generator.normal(
-            0, 0.1, count
-        )
-        steps = np.arange(1, count + 1, dtype="<i8")
-        MetricChunk.objects.bulk_create(
-            [
-                MetricChunk(
-                    run_id=run_id,
-                    name=name,
-                    fence=1,
-                    index=index,
-                    count=len(steps[start : start + CHUNK]),
-                    first_step=int(steps[start]),
-                    last_step=int(steps[min(start + CHUNK, count) - 1]),
-                    steps=steps[start : start + CHUNK].tobytes(),
-                    values=values[start : start + CHUNK].astype("<f8").tobytes(),
-                )
-                for index, start in enumerate(range(0, count, CHUNK))
-            ],
-            batch_size=200,
-        )
+    others = Run.objects.exclude(pk=newest.pk).order_by("-id")[:50]
+    return newest.pk, [run.pk for run in others]
+
+
+def fill_curve(run_id: int, count: int) -> None:
+    """Store a noisy, falling loss of so many points."""
+    import numpy as np
+    from trivium.metrics.models import MetricChunk, MetricStream
+
+    generator = np.random.default_rng(run_id)
+    MetricStream.objects.create(run_id=run_id, fence=1, offset=0)
+    noise = generator.normal(0, 0.1, count)
+    values = (4 * np.exp(-np.arange(count) / count * 3) + noise).astype("<f8")
+    steps = np.arange(1, count + 1, dtype="<i8")
+    MetricChunk.objects.bulk_create(
+        [
+            MetricChunk(
+                run_id=run_id,
+                name="train/loss",
+                fence=1,
+                index=index,
+                count=len(steps[start : start + CHUNK]),
+                first_step=int(steps[start]),
+                last_step=int(steps[min(start + CHUNK, count) - 1]),
+                steps=steps[start : start + CHUNK].tobytes(),
+                values=values[start : start + CHUNK].tobytes(),
+            )
+            for index, start in enumerate(range(0, count, CHUNK))
+        ],
+        batch_size=200,
+    )
+
+
+def sign_in(user) -> str:
+    """Return the cookie of a session of `user`."""
+    from django.contrib.auth import SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+
     session = SessionStore()
     session[SESSION_KEY] = str(user.pk)
     session["_auth_user_backend"] = "django.contrib.auth.backends.ModelBackend"
     session["_auth_user_hash"] = user.get_session_auth_hash()
     session.create()
-    base = f"/p/{project.slug}"
-    beside = ",".join(str(run.pk) for run in others)
-    pages = {
+    return session.session_key
+
+
+def pages_of(slug: str, newest: int, others: list[int], big: int) -> dict[str, str]:
+    """Return the addresses to ask for, under the names of the table."""
+    base = f"/p/{slug}"
+    beside = ",".join(map(str, others))
+    return {
         "pipeline home": f"{base}/",
         "runs list": f"{base}/runs/",
         "runs list, filtered": f"{base}/runs/?state=failed",
         "runs list, searched": f"{base}/runs/?q=run+99",
-        "run page": f"{base}/runs/{newest.pk}/",
-        f"chart of {big:,} points": (
-            f"{base}/runs/{newest.pk}/chart-data/?name=train/loss"
-        ),
+        "run page": f"{base}/runs/{newest}/",
+        f"chart of {big:,} points": f"{base}/runs/{newest}/chart-data/?name=train/loss",
         "compare 50 runs": f"{base}/runs/compare/?runs={beside}",
         "points of 50 runs, 2,000 each": (
             f"{base}/runs/compare/data/?runs={beside}&name=train/loss"
         ),
         "models": f"{base}/models/",
         "datasets": f"{base}/data/",
-        "API: runs": f"/api/v1/runs?project={project.slug}",
+        "API: runs": f"/api/v1/runs?project={slug}",
     }
-    return session.session_key, pages
 
 
 def main() -> None:

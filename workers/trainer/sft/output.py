@@ -1,5 +1,6 @@
 """Writing a fine-tuned model: merged weights, tokenizer with its template, card."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from peft import PeftModel
 from runspec.families import Architecture
 from runspec.layout import OUTPUT
 from runspec.manifest import file_sha256
+from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from trainer.card import CardFacts, CurveFacts, DataFacts, ParentFacts, write_card
+from trainer.hardware import device_name
 from trainer.sft.adapters import merged, save_adapter
 from trainer.sft.loading import load_model
 from trainer.sft.parts import Parts
+from trainer.sft.state import State
 
 ADAPTER = "adapter"
 ARCHITECTURE_OF: dict[str, Architecture] = {
@@ -111,3 +115,53 @@ def parents_of(folder: Path) -> list[ParentFacts]:
     weights = folder / "model.safetensors"
     sha256 = file_sha256(weights) if weights.is_file() else ""
     return [ParentFacts("the model that was fine-tuned", sha256)]
+
+
+def facts_of(
+    parts: Parts,
+    trainer: Any,
+    state: State,
+    *,
+    seconds: float,
+    tokens_per_s: float | None,
+) -> dict[str, Any]:
+    """Return what page, card and registry show of the finished model."""
+    model = trainer.model
+    return {
+        "parameters": sum(p.numel() for p in base_parameters(model)),
+        "trained_parameters": sum(
+            p.numel() for p in model.parameters() if p.requires_grad
+        ),
+        "steps": trainer.state.global_step,
+        "best_step": state.best_step if state.best_step > 0 else None,
+        "rows": parts.tally.kept,
+        "tokens": trainer.tokens,
+        "initial_validation_loss": state.initial.get("loss"),
+        "validation_loss": published_loss(parts, state),
+        "measured": state.measured,
+        "initial": state.initial,
+        "template": parts.template,
+        "labels": list(parts.labels),
+        "seconds": seconds,
+        "tokens_per_s": tokens_per_s,
+        "precision": parts.precision,
+        "device": device_name(trainer.args.device),
+        "num_devices": 1,
+    }
+
+
+def published_loss(parts: Parts, state: State) -> float | None:
+    """Return the validation loss of the weights that are published."""
+    is_best_by_loss = parts.spec.publish == "best" and parts.spec.best_metric == "loss"
+    if is_best_by_loss and math.isfinite(state.best_score):
+        return state.best_score
+    return state.measured.get("loss")
+
+
+def base_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Return the weights a model has without what LoRA added."""
+    return [
+        parameter
+        for name, parameter in model.named_parameters()
+        if "lora_" not in name and "token_adapter" not in name
+    ]

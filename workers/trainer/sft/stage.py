@@ -4,7 +4,6 @@ The same spec, seed, device and number of threads give the same curve, resumed o
 """
 
 import json
-import logging
 import math
 import time
 from dataclasses import asdict, fields
@@ -20,26 +19,21 @@ from transformers import TrainerCallback
 from trainer.checkpoint import publish_checkpoint
 from trainer.context import Context
 from trainer.errors import NotFiniteError, Stopped
-from trainer.hardware import device_name
 from trainer.loop import MAX_NOT_FINITE, NOT_FINITE_ADVICE
 from trainer.sft.answers import exact_share, rouge_l, write_answers
-from trainer.sft.output import write_output
+from trainer.sft.output import facts_of, write_output
 from trainer.sft.parts import (
     Parts,
     build_model,
     build_parts,
     build_trainer,
-    further_questions,
-    questions,
 )
+from trainer.sft.questions import further_questions, questions
 from trainer.sft.rows import refuse_empty
-from trainer.sft.state import HIGHER_IS_BETTER, NAMES, STATE, State
+from trainer.sft.state import NAMES, STATE, Speed, State, score_of
 from trainer.sft.trial import longest_batch, peak_memory, take_trial_step
 
-logger = logging.getLogger(__name__)
-
 SAY_EVERY_S = 0.5
-SPEED_SPAN = 0.9
 NUM_SAMPLES = 3
 
 
@@ -85,11 +79,7 @@ class Finetuning(TrainerCallback):
         self.trial_peak = 0
         """Bytes a step at the longest batch took, where that was tried here."""
         self._began = self._said = time.monotonic()
-        self._paused = 0.0
-        self._per_step: float | None = None
-        self._tokens_per_step = 0.0
-        self._step_began = 0.0
-        self._tokens_before = 0
+        self.speed = Speed()
         self._num_not_finite = 0
 
     @property
@@ -166,12 +156,11 @@ class Finetuning(TrainerCallback):
         is_due = self.step > 0 and self.step % self.spec.eval_every == 0
         if is_due and self.state.evaluated_step != self.step:
             self.evaluate()
-        self._step_began = time.monotonic()
-        self._tokens_before = self.trainer.tokens
+        self.speed.begin(self.trainer.tokens)
 
     def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
         """Decide what follows this step."""
-        self.measure_speed()
+        self.speed.end(self.trainer.tokens)
         step = self.step
         if self.context.stop.is_set():
             control.should_training_stop = True
@@ -190,9 +179,9 @@ class Finetuning(TrainerCallback):
         if "loss" in (logs or {}):
             self.check_finite(values)
         if time.monotonic() - self._said > SAY_EVERY_S:
-            if self.tokens_per_s is not None:
+            if self.speed.tokens_per_s is not None:
                 self.context.report.metric(
-                    self.step, **{"train/tokens_per_s": self.tokens_per_s}
+                    self.step, **{"train/tokens_per_s": self.speed.tokens_per_s}
                 )
             self.say_progress()
 
@@ -229,8 +218,7 @@ class Finetuning(TrainerCallback):
         """Keep the best checkpoint, and stop early where nothing gets better."""
         if self.spec.best_metric not in found or self.step == 0:
             return
-        value = found[self.spec.best_metric]
-        score = -value if self.spec.best_metric in HIGHER_IS_BETTER else value
+        score = score_of(self.spec.best_metric, found[self.spec.best_metric])
         if score < self.state.best_score:
             self.state.best_score, self.state.best_step = score, self.step
             self.state.without_better = 0
@@ -323,34 +311,16 @@ class Finetuning(TrainerCallback):
                 NOT_FINITE_ADVICE.replace("warmup_steps", "warmup_share"),
             )
 
-    def measure_speed(self) -> None:
-        """Smooth the time and the tokens of a step."""
-        seconds = time.monotonic() - self._step_began
-        tokens = self.trainer.tokens - self._tokens_before
-        before = self._per_step
-        if before is None:
-            self._per_step, self._tokens_per_step = seconds, tokens
-            return
-        rest = 1 - SPEED_SPAN
-        self._per_step = SPEED_SPAN * before + rest * seconds
-        self._tokens_per_step = SPEED_SPAN * self._tokens_per_step + rest * tokens
-
-    @property
-    def tokens_per_s(self) -> float | None:
-        """Tokens trained on per second, smoothed."""
-        return self._tokens_per_step / self._per_step if self._per_step else None
-
     def say_progress(self, phase: str = "training") -> None:
         """Say how far the run is, and how long it still takes."""
         self._said = time.monotonic()
-        left = self.total - self.step
         self.context.report.progress(
             step=self.step,
             total=self.total,
             unit="steps",
             tokens=self.trainer.tokens,
-            tokens_per_s=self.tokens_per_s,
-            eta_s=None if self._per_step is None else left * self._per_step,
+            tokens_per_s=self.speed.tokens_per_s,
+            eta_s=self.speed.eta_s(self.total - self.step),
             phase=phase,
         )
 
@@ -389,9 +359,7 @@ class Finetuning(TrainerCallback):
         if self.state.evaluated_step != self.step:
             return None
         value = self.state.measured.get(self.spec.best_metric)
-        if value is None:
-            return None
-        return -value if self.spec.best_metric in HIGHER_IS_BETTER else value
+        return None if value is None else score_of(self.spec.best_metric, value)
 
     def save_now(self) -> None:
         """Save outside of the trainer's own order."""
@@ -418,49 +386,14 @@ class Finetuning(TrainerCallback):
         # Of the weights that are published, which need not be those of the last step.
         if shares := self.answer_further():
             self.context.report.metric(step, **shares)
-        facts = self.facts()
+        facts = facts_of(
+            self.parts,
+            self.trainer,
+            self.state,
+            seconds=self.state.seconds + time.monotonic() - self._began,
+            tokens_per_s=self.speed.tokens_per_s,
+        )
+        if self.trial_peak:
+            facts["peak_memory_bytes"] = self.trial_peak
         write_output(self.context.folder, self.trainer.model, self.parts, facts)
         self.context.report.result(**facts)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what page, card and registry show of the finished model."""
-        trained = [p for p in self.trainer.model.parameters() if p.requires_grad]
-        measured, initial = self.state.measured, self.state.initial
-        return {
-            "parameters": sum(p.numel() for p in base_parameters(self.trainer.model)),
-            "trained_parameters": sum(p.numel() for p in trained),
-            "steps": self.step,
-            "best_step": self.state.best_step if self.state.best_step > 0 else None,
-            "rows": self.parts.tally.kept,
-            "tokens": self.trainer.tokens,
-            "initial_validation_loss": initial.get("loss"),
-            "validation_loss": self.published_loss(),
-            "measured": measured,
-            "initial": initial,
-            "template": self.parts.template,
-            "labels": list(self.parts.labels),
-            "seconds": self.state.seconds + time.monotonic() - self._began,
-            "tokens_per_s": self.tokens_per_s,
-            "precision": self.parts.precision,
-            "device": device_name(self.trainer.args.device),
-            "num_devices": 1,
-            **({"peak_memory_bytes": self.trial_peak} if self.trial_peak else {}),
-        }
-
-    def published_loss(self) -> float | None:
-        """Return the validation loss of the weights that are published."""
-        is_best_by_loss = (
-            self.spec.publish == "best" and self.spec.best_metric == "loss"
-        )
-        if is_best_by_loss and math.isfinite(self.state.best_score):
-            return self.state.best_score
-        return self.state.measured.get("loss")
-
-
-def base_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Return the weights a model has without what LoRA added."""
-    return [
-        parameter
-        for name, parameter in model.named_parameters()
-        if "lora_" not in name and "token_adapter" not in name
-    ]
