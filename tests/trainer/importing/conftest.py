@@ -1,45 +1,17 @@
 """Tiny real models, and the import stage to try them on."""
 
 import shutil
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from runspec import ImportSpec
-from runspec.events import Progress, Result, Warning  # noqa: A004
+from stage_lab import FakeContext, Recorder
 from tiny_models import write_model
 from trainer.errors import BadInputError
 from trainer.importing.stage import run_import
-
-
-class Recorder:
-    """Takes what a stage reports, checked as events are."""
-
-    def __init__(self) -> None:
-        self.progresses: list[Progress] = []
-        self.warnings: list[str] = []
-        self.results: list[dict[str, Any]] = []
-
-    def progress(self, **values: Any) -> None:
-        self.progresses.append(Progress(**values))
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(Warning(message=message).message)
-
-    def result(self, **values: Any) -> None:
-        self.results.append(Result(values=values).values)
-
-
-@dataclass
-class FakeContext:
-    """As much of a context as a stage without checkpoints uses."""
-
-    folder: Path
-    report: Recorder = field(default_factory=Recorder)
-    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass

@@ -1,46 +1,18 @@
 import json
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from runspec import IngestSpec
-from runspec.events import Progress, Result, Warning  # noqa: A004
 from runspec.layout import DatasetCard
+from stage_lab import FakeContext, Recorder
 from trainer.errors import BadInputError
 from trainer.ingest import run_ingest
 
 ROOT = Path(__file__).parents[3]
-
-
-class Recorder:
-    """Takes what a stage reports, checked as events are."""
-
-    def __init__(self) -> None:
-        self.progresses: list[Progress] = []
-        self.warnings: list[str] = []
-        self.results: list[dict[str, Any]] = []
-
-    def progress(self, **values: Any) -> None:
-        self.progresses.append(Progress(**values))
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(Warning(message=message).message)
-
-    def result(self, **values: Any) -> None:
-        self.results.append(Result(values=values).values)
-
-
-@dataclass
-class FakeContext:
-    """As much of a context as a stage without checkpoints uses."""
-
-    folder: Path
-    report: Recorder = field(default_factory=Recorder)
-    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass

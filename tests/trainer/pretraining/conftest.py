@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretraining_lab import LINES, Lab, context_for, write_dataset
+from pretraining_lab import LINES, Lab, write_dataset
 from runspec import TokenizerSpec
 from runspec.layout import OUTPUT
+from stage_lab import context_for
 from trainer.hardware import FILE, LOOKS, matrix_peaks
 from trainer.tokenizer import run_tokenizer
 

@@ -1,7 +1,5 @@
 """A text, a tokenizer for it, and a stage that can be run, stopped and resumed."""
 
-import json
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from runspec import PretrainSpec
-from runspec import events as spoken
-from runspec.layout import DatasetCard, Split, events_file
+from runspec.layout import DatasetCard, Split
+from stage_lab import context_for
 from trainer import loop
-from trainer.context import Context, Reporter
+from trainer.context import Context
 from trainer.errors import Stopped
 from trainer.pretrain import run_pretrain
 
@@ -66,38 +64,6 @@ def write_dataset(folder: Path, splits: dict[str, list[str]]) -> Path:
     return folder
 
 
-class StoppingReporter(Reporter):
-    """Writes events, and sets a sign once a step was reported."""
-
-    def __init__(self, path: Path, stop: threading.Event, at: int | None) -> None:
-        super().__init__(path)
-        self._stop, self._at = stop, at
-
-    def metric(self, step: int, /, **values: float) -> None:
-        super().metric(step, **values)
-        if self._at is not None and step >= self._at:
-            self._stop.set()
-
-
-def context_for(
-    folder: Path,
-    *,
-    fence: int = 1,
-    resume: Path | None = None,
-    stop_at: int | None = None,
-) -> Context:
-    folder.mkdir(exist_ok=True)
-    stop = threading.Event()
-    return Context(
-        folder=folder,
-        fence=fence,
-        resume=resume,
-        cache=folder.parent / "cache",
-        report=StoppingReporter(events_file(folder, fence), stop, stop_at),
-        stop=stop,
-    )
-
-
 @dataclass
 class Lab:
     """Runs tiny stages in a folder of the test."""
@@ -127,23 +93,3 @@ class Lab:
         finally:
             context.report.close()
         return folder
-
-
-def result_of(folder: Path, fence: int = 1) -> dict[str, Any]:
-    [found] = [e for e in read_events(folder, fence) if isinstance(e, spoken.Result)]
-    return found.values
-
-
-def read_events(folder: Path, fence: int = 1) -> list[spoken.AnyEvent]:
-    lines = events_file(folder, fence).read_text().splitlines()
-    return [spoken.parse_event(line) for line in lines]
-
-
-def curve(folder: Path, name: str, *fences: int) -> dict[int, str]:
-    """Return a curve to the bit, as JSON holds it; later attempts replace earlier."""
-    found: dict[int, str] = {}
-    for fence in fences or (1,):
-        for event in read_events(folder, fence):
-            if isinstance(event, spoken.Metric) and event.name == name:
-                found[event.step] = json.dumps(event.value)
-    return found

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretraining_lab import Lab, curve, read_events, result_of
+from pretraining_lab import Lab
 from runspec import PretrainSpec
 from runspec import events as spoken
 from runspec.layout import OUTPUT
 from safetensors.torch import load_file, save_file
+from stage_lab import curve, read_events, result_of
 from tokenizers import Tokenizer
 from trainer.errors import BadInputError
 from trainer.forward import TrainingForward

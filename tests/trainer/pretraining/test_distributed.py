@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pretraining_lab import curve, read_events
 from runspec import events as spoken
 from runspec.layout import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, events_file
+from stage_lab import curve, read_events
 
 TWO_RANKS = ["-m", "trainer", "--launcher=torchrun"]
 UNDER_TORCHRUN = [

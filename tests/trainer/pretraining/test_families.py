@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from pretraining_lab import curve, read_events, result_of
 from runspec import PretrainSpec
 from runspec import events as spoken
 from runspec.families import FAMILIES, family_of, shape_of
@@ -18,6 +17,7 @@ from runspec.sizing import (
     matrix_flops,
     model_vocabulary,
 )
+from stage_lab import curve, read_events, result_of
 from trainer.architectures import TokenIds, build_model, num_parameters
 from trainer.forward import IGNORED, TrainingForward
 from trainer.library_forward import training_forward

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from pretraining_lab import curve, read_events
 from runspec import events as spoken
+from stage_lab import curve, read_events
 
 pytestmark = pytest.mark.gpu
 

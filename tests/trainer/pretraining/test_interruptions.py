@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretraining_lab import Lab, context_for, curve, read_events
+from pretraining_lab import Lab
 from runspec import PretrainSpec
 from runspec import events as spoken
 from runspec.layout import EXIT_OK, EXIT_STOPPED, events_file, spec_file
+from stage_lab import context_for, curve, read_events
 from trainer import loop, main, pretrain
 from trainer.errors import NotFiniteError, Stopped
 from trainer.pretrain import run_pretrain

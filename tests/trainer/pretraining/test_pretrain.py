@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pretraining_lab import context_for, curve, read_events, result_of
 from runspec import TokenizerSpec
 from runspec import events as spoken
 from runspec.layout import EXIT_STOPPED, OUTPUT, spec_file
 from runspec.manifest import read_manifest
+from stage_lab import context_for, curve, read_events, result_of
 from trainer.errors import BadInputError, NotFiniteError
 from trainer.pretrain import run_pretrain
 from trainer.pretrain_parts import pays_to_compile

@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from pretraining_lab import curve, read_events
 from runspec import events as spoken
 from runspec.layout import EXIT_OK, EXIT_STOPPED
+from stage_lab import curve, read_events
 from test_distributed import wait_for_step
 
 pytestmark = pytest.mark.slow

@@ -1,7 +1,6 @@
 """Tiny models of each architecture, rows for them, and a stage that can be stopped."""
 
 import json
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from runspec import PreflightSpec, SftSpec
 from runspec import events as spoken
-from runspec.layout import DatasetCard, Split, events_file
+from runspec.layout import DatasetCard, Split
+from stage_lab import context_for, read_events
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from trainer.context import Context, Reporter
+from trainer.context import Context
 from trainer.errors import BadInputError, Stopped
 from trainer.sft import run_preflight, run_sft
 
@@ -183,19 +183,6 @@ def write_model(folder: Path, architecture: str, *, context: int = 128) -> Path:
     return folder
 
 
-class StoppingReporter(Reporter):
-    """Writes events, and sets a sign once a step was reported."""
-
-    def __init__(self, path: Path, stop: threading.Event, at: int | None) -> None:
-        super().__init__(path)
-        self._stop, self._at = stop, at
-
-    def metric(self, step: int, /, **values: float) -> None:
-        super().metric(step, **values)
-        if self._at is not None and step >= self._at:
-            self._stop.set()
-
-
 @dataclass
 class Lab:
     """Runs tiny stages in a folder of the test."""
@@ -220,20 +207,8 @@ class Lab:
         }
         return SftSpec(**{**values, **COMMON, **changes})
 
-    def context(
-        self, name: str, fence: int = 1, resume: Path | None = None, stop_at=None
-    ) -> Context:
-        folder = self.root / name
-        folder.mkdir(exist_ok=True)
-        stop = threading.Event()
-        return Context(
-            folder=folder,
-            fence=fence,
-            resume=resume,
-            cache=self.cache,
-            report=StoppingReporter(events_file(folder, fence), stop, stop_at),
-            stop=stop,
-        )
+    def context(self, name: str, **options: Any) -> Context:
+        return context_for(self.root / name, cache=self.cache, **options)
 
     def run(self, spec: SftSpec, name: str = "run", **options: Any) -> Path:
         """Run to the end, or to a stop; return the run's folder."""
@@ -262,23 +237,3 @@ class Lab:
         ]
         report: dict[str, Any] = result.values["report"]
         return report
-
-
-def read_events(folder: Path, fence: int = 1) -> list[spoken.AnyEvent]:
-    lines = events_file(folder, fence).read_text().splitlines()
-    return [spoken.parse_event(line) for line in lines]
-
-
-def curve(folder: Path, name: str, *fences: int) -> dict[int, str]:
-    """Return a curve to the bit, as JSON holds it; later attempts replace earlier."""
-    found: dict[int, str] = {}
-    for fence in fences or (1,):
-        for event in read_events(folder, fence):
-            if isinstance(event, spoken.Metric) and event.name == name:
-                found[event.step] = json.dumps(event.value)
-    return found
-
-
-def result_of(folder: Path, fence: int = 1) -> dict[str, Any]:
-    (result,) = [e for e in read_events(folder, fence) if isinstance(e, spoken.Result)]
-    return result.values

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from runspec import events
-from sft_lab import COLOURS, Lab, curve, instructions, read_events, result_of, turns
+from sft_lab import COLOURS, Lab, instructions, turns
+from stage_lab import curve, read_events, result_of
 from trainer.errors import BadInputError, Stopped
 from trainer.sft import stage
 

@@ -4,10 +4,7 @@ Nothing of an archive is written under a name it brought: members become numbere
 files in a fresh folder, and only names that models use are taken at all.
 """
 
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -25,15 +22,14 @@ from trainer.importing.wanted import (
 from trainer.importing.weights import read_header
 from trainer.ingest.errors import listed, shown
 from trainer.ingest.files import (
-    check_tar,
-    check_zip,
+    Members,
     split_ending,
+    tar_members,
     unpacked,
-    zip_chunks,
+    zip_members,
 )
 from trainer.ingest.limits import Budget
 from trainer.ingest.source import local_source
-from trainer.ingest.streams import ChunkStream, read_chunks
 
 PACKED = "a zip or tar (also .gz or .zst) of the model's folder"
 Watch = Callable[[int], None]
@@ -103,11 +99,18 @@ def read_archive(path: Path, spec: ImportSpec, work: Path, watch: Watch) -> Foun
         max_ratio=spec.max_expansion_ratio,
     )
     if ending == "zip" and not packing:
-        members = _zip_members(path, name, budget)
-    elif ending == "tar":
-        members = _tar_members(path, name, packing, budget)
-    else:
+        return _expanded(zip_members(path, name, budget), name, work, budget, watch)
+    if ending != "tar":
         raise BadInputError(f"{name} is no archive", f"Send {PACKED}.")
+    with path.open("rb") as stream:
+        budget.position = stream.tell
+        members = tar_members(unpacked(stream, packing, budget, name), name)
+        return _expanded(members, name, work, budget, watch)
+
+
+def _expanded(
+    members: Members, name: str, work: Path, budget: Budget, watch: Watch
+) -> Found:
     expanded: dict[str, list[Path]] = {}
     for member, chunks in members:
         expanded[member] = []
@@ -120,41 +123,6 @@ def read_archive(path: Path, spec: ImportSpec, work: Path, watch: Watch) -> Foun
                 watch(budget.position())
         expanded[member].append(target)
     return choose(expanded, name)
-
-
-Members = Iterator[tuple[str, Iterator[bytes]]]
-
-
-def _zip_members(path: Path, name: str, budget: Budget) -> Members:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise BadInputError(f"{name} is not a readable zip file: {error}") from error
-    with closing(archive):
-        assert archive.fp is not None
-        budget.position = archive.fp.tell
-        check_zip(archive.infolist(), name)
-        for info in archive.infolist():
-            if not info.is_dir():
-                yield info.filename, zip_chunks(archive, info, name, budget)
-
-
-def _tar_members(path: Path, name: str, packing: str, budget: Budget) -> Members:
-    seen: set[str] = set()
-    with path.open("rb") as stream:
-        budget.position = stream.tell
-        chunks = unpacked(stream, packing, budget, name)
-        try:
-            with tarfile.open(fileobj=ChunkStream(chunks), mode="r|") as archive:
-                for info in archive:
-                    check_tar(info, name, seen)
-                    content = archive.extractfile(info) if info.isreg() else None
-                    if content is not None:
-                        yield info.name, read_chunks(content)
-        except (tarfile.TarError, EOFError) as error:
-            raise BadInputError(
-                f"{name} is not a readable tar file: {error}"
-            ) from error
 
 
 def choose(members: dict[str, list[Path]], name: str) -> Found:

@@ -76,13 +76,15 @@ def open_files(
             advice=f"Datasets are {KNOWN}.",
         )
     if ending == "zip" and not packing:
-        yield from _zip_files(path, file_name, budget, notes)
+        members = zip_members(path, file_name, budget)
+        yield from _data_files(members, file_name, budget, notes)
         return
     with path.open("rb") as stream:
         budget.position = stream.tell
         chunks = unpacked(stream, packing, budget, file_name)
         if ending == "tar":
-            yield from _tar_files(chunks, file_name, budget, notes)
+            members = tar_members(chunks, file_name)
+            yield from _data_files(members, file_name, budget, notes)
             return
         known = FORMATS.get(ending) if file_format == "auto" else file_format
         if known is None and not ending and not packing:
@@ -159,9 +161,16 @@ def _member_format(archive: str, member: str, notes: Notes) -> str | None:
     return None
 
 
-def _zip_files(
-    path: Path, name: str, budget: Budget, notes: Notes
-) -> Iterator[DataFile]:
+Members = Iterator[tuple[str, Iterator[bytes]]]
+"""Name and content of each file in an archive; what is not read is passed over."""
+
+
+def zip_members(path: Path, name: str, budget: Budget) -> Members:
+    """Yield the files of a zip, after looking at all of its members.
+
+    Raises:
+        BadInputError: it is no zip, or a member is not to be trusted.
+    """
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
@@ -170,17 +179,40 @@ def _zip_files(
         assert archive.fp is not None
         budget.position = archive.fp.tell
         check_zip(archive.infolist(), name)
-        found = False
         for info in archive.infolist():
-            known = (
-                None if info.is_dir() else _member_format(name, info.filename, notes)
-            )
-            if known is None:
-                continue
+            if not info.is_dir():
+                yield info.filename, zip_chunks(archive, info, name, budget)
+
+
+def tar_members(chunks: Iterator[bytes], name: str) -> Members:
+    """Yield the files of a tar, each member looked at as it comes.
+
+    Raises:
+        BadInputError: it is no tar, or a member is not to be trusted.
+    """
+    seen: set[str] = set()
+    try:
+        with tarfile.open(fileobj=ChunkStream(chunks), mode="r|") as archive:
+            for info in archive:
+                check_tar(info, name, seen)
+                stream = archive.extractfile(info) if info.isreg() else None
+                if stream is not None:
+                    yield info.name, read_chunks(stream)
+    except (tarfile.TarError, EOFError) as error:
+        raise BadInputError(f"{name} is not a readable tar file: {error}") from error
+
+
+def _data_files(
+    members: Members, name: str, budget: Budget, notes: Notes
+) -> Iterator[DataFile]:
+    """Yield the members that hold data; say which are passed over."""
+    found = False
+    for member, chunks in members:
+        known = _member_format(name, member, notes)
+        if known is not None:
             found = True
-            chunks = zip_chunks(archive, info, name, budget)
-            yield _member(info.filename, known, chunks, budget)
-        _require_members(found, name)
+            yield _member(member, known, chunks, budget)
+    _require_members(found, name)
 
 
 def check_zip(members: list[zipfile.ZipInfo], name: str) -> None:
@@ -212,26 +244,6 @@ def zip_chunks(
         raise BadInputError(
             f"{name}: member {shown(info.filename)} is damaged: {error}"
         ) from error
-
-
-def _tar_files(
-    chunks: Iterator[bytes], name: str, budget: Budget, notes: Notes
-) -> Iterator[DataFile]:
-    found = False
-    seen: set[str] = set()
-    try:
-        with tarfile.open(fileobj=ChunkStream(chunks), mode="r|") as archive:
-            for info in archive:
-                check_tar(info, name, seen)
-                known = _member_format(name, info.name, notes) if info.isreg() else None
-                stream = archive.extractfile(info) if known else None
-                if known is None or stream is None:
-                    continue
-                found = True
-                yield _member(info.name, known, read_chunks(stream), budget)
-    except (tarfile.TarError, EOFError) as error:
-        raise BadInputError(f"{name} is not a readable tar file: {error}") from error
-    _require_members(found, name)
 
 
 def check_tar(info: tarfile.TarInfo, name: str, seen: set[str]) -> None:
