@@ -93,8 +93,3 @@ class PreflightReport(BaseModel):
     batch: list[BatchRow] = []
     facts: dict[str, Any] = {}
     """Rows, tokens, steps, lengths, memory: numbers a person may want."""
-
-    @property
-    def is_passed(self) -> bool:
-        """Whether nothing failed."""
-        return all(check.status != "failed" for check in self.checks)

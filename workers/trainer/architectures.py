@@ -36,7 +36,6 @@ from trainer.errors import BadInputError
 
 LanguageModel: TypeAlias = PreTrainedModel
 """Here one of the classes imported above."""
-CausalModel: TypeAlias = LanguageModel
 
 NORM_EPS = 1e-5
 INITIAL_STD, STD_WIDTH = 0.02, 768

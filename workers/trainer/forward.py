@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import GPT2LMHeadModel, LlamaForCausalLM
 
-from trainer.architectures import CausalModel
+from trainer.architectures import LanguageModel
 
 SLOW_BF16_CONTEXT = 512
 """Up to this many positions a CPU attends faster in fp32, products with AMX or not."""
@@ -27,7 +27,7 @@ IGNORED = -100
 """A label that counts for nothing: padding of the last validation windows."""
 
 
-def can_train(model: CausalModel) -> bool:
+def can_train(model: LanguageModel) -> bool:
     """Whether the pass here computes what the model's own does.
 
     Models from elsewhere may scale their positions or attention, or have other gates.
@@ -50,7 +50,7 @@ def can_train(model: CausalModel) -> bool:
 class TrainingForward(nn.Module):
     """`(ids_BT, labels_BT)` → the sum of the losses of all labels but `IGNORED`."""
 
-    def __init__(self, model: CausalModel) -> None:
+    def __init__(self, model: LanguageModel) -> None:
         super().__init__()
         self.model = model
         self._hidden: Callable[[Tensor], Tensor]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from tokenizers import Tokenizer
 
-from trainer.architectures import CausalModel
+from trainer.architectures import LanguageModel
 
 TEMPERATURE = 0.8
 TOP_K = 50
@@ -14,7 +14,7 @@ TOP_K = 50
 
 @torch.no_grad()
 def write_samples(
-    model: CausalModel,
+    model: LanguageModel,
     tokenizer: Tokenizer,
     *,
     prompts: tuple[str, ...],

@@ -27,13 +27,6 @@ def datasets_visible_to(user: User) -> QuerySet[Dataset]:
     return Dataset.objects.filter(project__in=projects_visible_to(user).order_by())
 
 
-def versions_visible_to(user: User) -> QuerySet[DatasetVersion]:
-    """Return the versions of the datasets `user` may see."""
-    return DatasetVersion.objects.filter(
-        dataset__project__in=projects_visible_to(user).order_by()
-    ).select_related("dataset", "run")
-
-
 def uploads_visible_to(user: User) -> QuerySet[Upload]:
     """Return the uploads of the projects `user` may see."""
     return Upload.objects.filter(project__in=projects_visible_to(user).order_by())

@@ -135,13 +135,6 @@ def _kept_points(run_id: int, name: str, last_step: int) -> list[tuple[int, floa
     return found
 
 
-def delete_curves(run_id: int) -> None:
-    """Forget all curves of a run that is deleted."""
-    with transaction.atomic(using=settings.METRICS_DATABASE):
-        MetricChunk.objects.filter(run_id=run_id).delete()
-        MetricStream.objects.filter(run_id=run_id).delete()
-
-
 def _move_stream(run_id: int, fence: int, *, start: int, end: int) -> bool:
     """Move the offset of our stream; False where these bytes are stored already."""
     moved = MetricStream.objects.filter(

@@ -29,8 +29,6 @@ from trainer.ingest.limits import Budget
 from trainer.ingest.rows import Batch, Notes
 from trainer.ingest.store import Staging
 
-PARQUET_SAMPLE = 256
-
 
 class Rows(NamedTuple):
     """Good rows in canonical columns."""

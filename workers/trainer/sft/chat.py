@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from runspec import SftSpec
@@ -23,7 +22,6 @@ from trainer.sft.rows import Example, RowError
 IGNORED = -100
 BREAK = "\ue0fa"
 """Breaks the name of a special token in a person's text until it is encoded."""
-MARKED = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
 @dataclass(frozen=True)
@@ -218,9 +216,3 @@ def end_of_turns(encoder: ChatEncoder, conversations: list[Conversation]) -> str
         "Put {{ eos_token }} behind the assistant's words, inside "
         "{% generation %} … {% endgeneration %}, or choose chat_template chatml.",
     )
-
-
-def folder_template(folder: Path) -> str:
-    """Return the chat template that lies in a model's folder, if one does."""
-    path = folder / "chat_template.jinja"
-    return path.read_text() if path.is_file() else ""
