@@ -221,11 +221,14 @@ class Lab:
             context.report.close()
         return context.folder
 
-    def check(self, spec: SftSpec, name: str = "check") -> dict[str, Any]:
+    def check(
+        self, spec: SftSpec, name: str = "check", *, trains_on: str = "cpu"
+    ) -> dict[str, Any]:
         """Run a preflight; return its report, refused or not."""
         context = self.context(name)
         try:
-            run_preflight(PreflightSpec(training=spec), context=context)
+            checked = PreflightSpec(training=spec, trains_on=trains_on)
+            run_preflight(checked, context=context)
         except BadInputError:
             pass
         finally:

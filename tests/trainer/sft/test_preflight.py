@@ -7,6 +7,12 @@ import pytest
 from sft_lab import Lab, instructions, turns, write_model
 
 
+# PEFT asks transformers by an old name.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:`is_gradient_checkpointing`:FutureWarning"
+)
+
+
 def check_of(report: dict[str, Any], name: str) -> dict[str, Any]:
     (found,) = [check for check in report["checks"] if check["name"] == name]
     return found
@@ -166,3 +172,22 @@ def test_labels_and_targets_are_shown(lab):
     row = lab.check(spec, "pairs")["batch"][0]
     assert row["target"][0]["text"].startswith("m")
     assert row["target"][0]["is_trained"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"device": "cuda"}, {"device": "auto", "method": "qlora", "learning_rate": 1e-4}],
+    ids=["cuda", "qlora"],
+)
+def test_what_a_gpu_shall_train_is_checked_without_one(lab, talk, changes):
+    spec = lab.spec("decoder", talk, **changes)
+    report = lab.check(spec, trains_on="gpu")
+    assert {check["status"] for check in report["checks"]} == {"ok"}
+    assert "on the GPU itself" in check_of(report, "memory")["sentence"]
+    assert len(report["batch"]) == 8
+
+
+def test_qlora_is_refused_before_it_starts_where_no_gpu_is(lab, talk):
+    report = lab.check(lab.spec("decoder", talk, method="qlora"))
+    (failed,) = [c for c in report["checks"] if c["status"] == "failed"]
+    assert "needs a CUDA device" in failed["sentence"]

@@ -316,7 +316,7 @@ def check_vocabulary(parts: Parts, model: nn.Module, checks: Checks) -> None:
     added = f"; {new} new ones come with the template" if new else ""
     checks.add(
         "vocabulary",
-        "Vocabulary",
+        "Model and vocabulary",
         f"The tokenizer's {len(parts.tokenizer):,} tokens fit the model's {size:,} "
         f"embeddings{added}.",
     )

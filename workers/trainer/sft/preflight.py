@@ -32,6 +32,7 @@ from trainer.sft.trial import longest_batch, peak_memory, take_trial_step
 SHOWN_ROWS = 8
 SHOWN_TOKENS = 600
 """Of one row; the rest of a long one is not sent to the page."""
+TRIAL = "A step at the longest batch"
 FULL = 0.9
 """Share of the memory beyond which a run is likely to run out of it."""
 
@@ -47,7 +48,7 @@ def run_preflight(spec: PreflightSpec, *, context: Context) -> None:
     checks = Checks()
     report = PreflightReport(checks=[])
     try:
-        parts = build_parts(spec.training, context)
+        parts = build_parts(as_checked(spec), context)
     except BadInputError as error:
         refuse_reading(checks, error, spec.training)
     else:
@@ -59,6 +60,19 @@ def run_preflight(spec: PreflightSpec, *, context: Context) -> None:
     context.report.result(report=report.model_dump(mode="json"))
     if checks.error is not None:
         raise checks.error
+
+
+def as_checked(spec: PreflightSpec) -> SftSpec:
+    """Return the training as it can be built here, where no GPU is held.
+
+    What a GPU shall train is looked at on the CPU; weights that it will hold in four
+    bits are whole here.
+    """
+    training = spec.training
+    if spec.trains_on == "cpu":
+        return training
+    method = "lora" if training.method == "qlora" else training.method
+    return training.model_copy(update={"device": "cpu", "method": method})
 
 
 def look_at(
@@ -86,7 +100,7 @@ def look_at(
     try:
         model = build_model(parts)
     except BadInputError as error:
-        checks.fail("vocabulary", "Vocabulary", error)
+        checks.fail("vocabulary", "Model and vocabulary", error)
         return PreflightReport(checks=[], facts=facts_of(parts))
     check_vocabulary(parts, model, checks)
     trainer = build_trainer(
@@ -102,6 +116,12 @@ def look_at(
     facts = facts_of(parts) | {"first_batch_tokens": int(batch["input_ids"].numel())}
     if spec.trains_on == "cpu":
         facts |= trial_step(parts, trainer, checks)
+    else:
+        checks.add(
+            "memory",
+            TRIAL,
+            "The run takes it on the GPU itself, before its first step.",
+        )
     say(step=3, total=3, unit="checks", phase="done")
     return PreflightReport(checks=[], batch=rows, facts=facts)
 
@@ -163,7 +183,6 @@ def trial_step(parts: Parts, trainer: Any, checks: Checks) -> dict[str, Any]:
     """
     batch = longest_batch(trainer)
     tokens = int(batch["input_ids"].numel())
-    title = "A step at the longest batch"
     try:
         trainer.create_optimizer_and_scheduler(num_training_steps=1)
         take_trial_step(trainer, batch)
@@ -173,7 +192,7 @@ def trial_step(parts: Parts, trainer: Any, checks: Checks) -> dict[str, Any]:
             raise
         checks.fail(
             "memory",
-            title,
+            TRIAL,
             BadInputError(
                 f"the longest batch, {tokens:,} tokens, does not fit into memory",
                 "Halve batch_size and double accumulation.",
@@ -189,7 +208,7 @@ def trial_step(parts: Parts, trainer: Any, checks: Checks) -> dict[str, Any]:
         f"{peak / 1e9:.1f} GB of {total / 1e9:.1f} GB."
     )
     is_full = peak > FULL * total
-    checks.add("memory", title, sentence, "warning" if is_full else "ok")
+    checks.add("memory", TRIAL, sentence, "warning" if is_full else "ok")
     return {"peak_memory_bytes": peak, "memory_bytes": total}
 
 
