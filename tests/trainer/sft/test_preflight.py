@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from sft_lab import Lab, instructions, turns, write_model
 
-
 # PEFT asks transformers by an old name.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`is_gradient_checkpointing`:FutureWarning"
