@@ -73,10 +73,9 @@ class Spec(BaseModel):
             and "reference" in extra
         }
 
-    @classmethod
-    def kinds_of(cls, field: str) -> tuple[str, ...]:
+    def kinds_of(self, field: str) -> tuple[str, ...]:
         """Return the kinds of datasets a field may refer to; empty means any."""
-        extra = cls.model_fields[field].json_schema_extra
+        extra = type(self).model_fields[field].json_schema_extra
         kinds = extra.get("kinds", []) if isinstance(extra, dict) else []
         return tuple(str(kind) for kind in kinds) if isinstance(kinds, list) else ()
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from runspec.base import Spec, setting
+from runspec.pretrain import PretrainSpec
 from runspec.sft import SftSpec
 
 Status = Literal["ok", "warning", "failed"]
@@ -20,7 +21,9 @@ class PreflightSpec(Spec):
     kind: Literal["preflight"] = "preflight"
     is_resumable: ClassVar[bool] = False
 
-    training: SftSpec = setting(help="The run to check.")
+    training: SftSpec | PretrainSpec = setting(
+        help="The run to check.", discriminator="kind"
+    )
     trains_on: Literal["cpu", "gpu"] = setting(
         "cpu", help="Where it will train; the trial step is taken there."
     )
@@ -29,10 +32,9 @@ class PreflightSpec(Spec):
         """Return what the training refers to."""
         return self.training.referred()
 
-    @classmethod
-    def kinds_of(cls, field: str) -> tuple[str, ...]:
+    def kinds_of(self, field: str) -> tuple[str, ...]:
         """Return the kinds of datasets a field of the training may refer to."""
-        return SftSpec.kinds_of(field)
+        return self.training.kinds_of(field)
 
     def with_references(self, paths: dict[str, tuple[str, ...]]) -> Self:
         """Return a copy whose training has local paths."""

@@ -7,6 +7,7 @@ that a form can say how long a run will take.
 import json
 import os
 import platform
+import resource
 import sys
 import time
 from pathlib import Path
@@ -111,6 +112,13 @@ def _time_products(
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most memory this process has held so far, in bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def choose_precision(wanted: str, peaks: dict[str, float]) -> str:

@@ -162,7 +162,7 @@ def _run_stage(spec: Spec, context: Context) -> None:
 
             run_sft(spec, context=context)
         case PreflightSpec():
-            from trainer.sft import run_preflight
+            from trainer.preflight import run_preflight
 
             run_preflight(spec, context=context)
         case ImportSpec():

@@ -14,7 +14,8 @@ from stage_lab import context_for, read_events
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from trainer.context import Context
 from trainer.errors import BadInputError, Stopped
-from trainer.sft import run_preflight, run_sft
+from trainer.preflight import run_preflight
+from trainer.sft import run_sft
 
 COLOURS = ("red", "blue", "green", "white")
 THINGS = ("door", "coat", "boat", "cup", "hat", "roof")

@@ -1,10 +1,9 @@
-"""Stage `sft`: a pretrained model learns from examples, and what is checked first.
+"""Stage `sft`: a pretrained model learns from examples.
 
 TRL, transformers and PEFT do the training; here is what they lack: one encoding that
 the preflight shows and the training uses, verified checkpoints, events, exact resume.
 """
 
-from trainer.sft.preflight import run_preflight
 from trainer.sft.stage import run_sft
 
-__all__ = ["run_preflight", "run_sft"]
+__all__ = ["run_sft"]

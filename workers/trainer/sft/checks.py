@@ -1,4 +1,4 @@
-"""What a preflight looks at, one function a check.
+"""What a preflight of fine-tuning looks at, one function a check.
 
 Each notes what it found as a sentence; where the run must not start, with what to do
 and, where possible, the settings that mend it.
@@ -10,11 +10,11 @@ from typing import Any
 
 from datasets import Dataset
 from runspec import SftSpec
-from runspec.preflight import Check, Status
 from torch import nn
 
 from trainer.context import Context
-from trainer.errors import BadInputError, Stopped
+from trainer.errors import BadInputError
+from trainer.preflight import Checks, stop_if_asked
 from trainer.sft.answers import Asked
 from trainer.sft.chat import conversation_of
 from trainer.sft.duplicates import Place, find_twins
@@ -28,51 +28,6 @@ MANY_UNKNOWN = 0.05
 """Share of unknown tokens from which on nothing sensible can be learnt."""
 
 
-class Checks:
-    """Collects what was looked at."""
-
-    def __init__(self) -> None:
-        self.found: list[Check] = []
-        self.error: BadInputError | None = None
-        """What failed first."""
-
-    def add(
-        self,
-        name: str,
-        title: str,
-        sentence: str,
-        status: Status = "ok",
-        *,
-        changes: dict[str, Any] | None = None,
-        button: str = "",
-    ) -> None:
-        """Note one thing."""
-        check = Check(
-            name=name,
-            title=title,
-            status=status,
-            sentence=sentence,
-            changes=changes or {},
-            button=button,
-        )
-        self.found.append(check)
-
-    def fail(
-        self,
-        name: str,
-        title: str,
-        error: BadInputError,
-        *,
-        changes: dict[str, Any] | None = None,
-        button: str = "",
-    ) -> None:
-        """Note what keeps the run from starting."""
-        self.error = self.error or error
-        said = str(error)
-        text = f"{said[:1].upper()}{said[1:].rstrip('.')}. {error.advice}"
-        self.add(name, title, text, "failed", changes=changes, button=button)
-
-
 def refuse_reading(checks: Checks, error: BadInputError, spec: SftSpec) -> None:
     """Note what could not even be built, mended where possible."""
     changes: dict[str, Any] = {}
@@ -81,12 +36,6 @@ def refuse_reading(checks: Checks, error: BadInputError, spec: SftSpec) -> None:
     button = "Use the ChatML template" if changes else ""
     title = "Model, data and template"
     checks.fail("reading", title, error, changes=changes, button=button)
-
-
-def stop_if_asked(context: Context) -> None:
-    """Raise Stopped once the run shall end."""
-    if context.stop.is_set():
-        raise Stopped
 
 
 def check_lengths(parts: Parts, checks: Checks) -> None:

@@ -1,22 +1,24 @@
-"""Stage `preflight`: what a fine-tuning run would see, and whether it may start.
-
-Everything is built exactly as the run builds it (`trainer.sft.parts`), so the batch
-shown is the batch trained.
-"""
+"""The preflight of fine-tuning: the rows, the template, the first batch, a step."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from runspec import PreflightSpec, SftSpec
-from runspec.preflight import BatchRow, Piece, PreflightReport
+from runspec.preflight import BatchRow, PreflightReport
 
 from trainer.context import Context
 from trainer.errors import BadInputError
-from trainer.sft.checks import (
+from trainer.preflight import (
+    SHOWN_ROWS,
+    SHOWN_TOKENS,
     Checks,
+    pieces_of,
+    stop_if_asked,
+    try_step,
+)
+from trainer.sft.checks import (
     check_lengths,
     check_prompts,
     check_round_trip,
@@ -24,51 +26,32 @@ from trainer.sft.checks import (
     check_twins,
     check_vocabulary,
     refuse_reading,
-    stop_if_asked,
 )
 from trainer.sft.parts import Parts, build_model, build_parts, build_trainer
-from trainer.sft.trial import longest_batch, peak_memory, take_trial_step
-
-SHOWN_ROWS = 8
-SHOWN_TOKENS = 600
-"""Of one row; the rest of a long one is not sent to the page."""
-TRIAL = "A step at the longest batch"
-FULL = 0.9
-"""Share of the memory beyond which a run is likely to run out of it."""
+from trainer.sft.trial import longest_batch, take_trial_step
 
 
-def run_preflight(spec: PreflightSpec, *, context: Context) -> None:
-    """Check a run; its report is the result.
-
-    Raises:
-        BadInputError: a check failed; the report is said before.
-        Stopped: the run was asked to stop.
-    """
-    context.report.progress(step=0, total=3, unit="checks", phase="reading")
-    checks = Checks()
-    report = PreflightReport(checks=[])
+def look_at_finetuning(
+    spec: PreflightSpec, training: SftSpec, checks: Checks, context: Context
+) -> PreflightReport:
+    """Build the run as it would be, and look at it."""
     try:
-        parts = build_parts(as_checked(spec), context)
+        parts = build_parts(as_checked(spec, training), context)
     except BadInputError as error:
-        refuse_reading(checks, error, spec.training)
-    else:
-        try:
-            report = look_at(parts, checks, spec, context)
-        finally:
-            parts.close()
-    report = report.model_copy(update={"checks": checks.found})
-    context.report.result(report=report.model_dump(mode="json"))
-    if checks.error is not None:
-        raise checks.error
+        refuse_reading(checks, error, training)
+        return PreflightReport(checks=[])
+    try:
+        return look_at(parts, checks, spec, context)
+    finally:
+        parts.close()
 
 
-def as_checked(spec: PreflightSpec) -> SftSpec:
+def as_checked(spec: PreflightSpec, training: SftSpec) -> SftSpec:
     """Return the training as it can be built here, where no GPU is held.
 
     What a GPU shall train is looked at on the CPU; weights that it will hold in four
     bits are whole here.
     """
-    training = spec.training
     if spec.trains_on == "cpu":
         return training
     method = "lora" if training.method == "qlora" else training.method
@@ -114,14 +97,7 @@ def look_at(
     batch = next(iter(trainer.get_train_dataloader()))
     rows = list(batch_rows(parts, batch))
     facts = facts_of(parts) | {"first_batch_tokens": int(batch["input_ids"].numel())}
-    if spec.trains_on == "cpu":
-        facts |= trial_step(parts, trainer, checks)
-    else:
-        checks.add(
-            "memory",
-            TRIAL,
-            "The run takes it on the GPU itself, before its first step.",
-        )
+    facts |= trial_step(spec, trainer, checks)
     say(step=3, total=3, unit="checks", phase="done")
     return PreflightReport(checks=[], batch=rows, facts=facts)
 
@@ -130,6 +106,10 @@ def batch_rows(parts: Parts, batch: dict[str, Any]) -> Iterator[BatchRow]:
     """Return the first rows of a batch as the model will see them."""
     ids_BT, labels_BT = batch["input_ids"], batch["labels"]
     mask_BT = batch.get("attention_mask")
+
+    def decode(ids: list[int]) -> str:
+        return str(parts.tokenizer.decode(ids, skip_special_tokens=False))
+
     for row in range(min(SHOWN_ROWS, len(ids_BT))):
         ids = ids_BT[row]
         if mask_BT is not None:
@@ -139,7 +119,7 @@ def batch_rows(parts: Parts, batch: dict[str, Any]) -> Iterator[BatchRow]:
             labels = labels_BT[row].tolist()[: len(ids)]
             trained = [label >= 0 for label in labels]
             yield BatchRow(
-                pieces=pieces_of(parts, ids, trained),
+                pieces=pieces_of(ids, trained, decode),
                 tokens=len(ids),
                 trained_tokens=sum(trained),
                 is_cut=len(ids) > SHOWN_TOKENS,
@@ -150,9 +130,9 @@ def batch_rows(parts: Parts, batch: dict[str, Any]) -> Iterator[BatchRow]:
             label = parts.labels[int(labels_BT[row])]
         else:
             written = [one for one in labels_BT[row].tolist() if one >= 0]
-            target = pieces_of(parts, written, [True] * len(written))
+            target = pieces_of(written, [True] * len(written), decode)
         yield BatchRow(
-            pieces=pieces_of(parts, ids, [False] * len(ids)),
+            pieces=pieces_of(ids, [False] * len(ids), decode),
             tokens=len(ids),
             trained_tokens=sum(piece.tokens for piece in target) or 1,
             is_cut=len(ids) > SHOWN_TOKENS,
@@ -161,62 +141,18 @@ def batch_rows(parts: Parts, batch: dict[str, Any]) -> Iterator[BatchRow]:
         )
 
 
-def pieces_of(parts: Parts, ids: list[int], trained: list[bool]) -> list[Piece]:
-    """Join neighbouring tokens that are alike, and decode them together."""
-    found: list[Piece] = []
-    start = 0
-    ids, trained = ids[:SHOWN_TOKENS], trained[:SHOWN_TOKENS]
-    for at in range(1, len(ids) + 1):
-        if at < len(ids) and trained[at] == trained[start]:
-            continue
-        text = parts.tokenizer.decode(ids[start:at], skip_special_tokens=False)
-        piece = Piece(text=text, tokens=at - start, is_trained=trained[start])
-        found.append(piece)
-        start = at
-    return found
-
-
-def trial_step(parts: Parts, trainer: Any, checks: Checks) -> dict[str, Any]:
-    """Take one real optimizer step at the longest batch, and measure the memory.
-
-    The model is thrown away afterwards.
-    """
+def trial_step(spec: PreflightSpec, trainer: Any, checks: Checks) -> dict[str, Any]:
+    """Take a step at the longest batch; the model is thrown away afterwards."""
     batch = longest_batch(trainer)
-    tokens = int(batch["input_ids"].numel())
-    try:
+
+    def step() -> None:
         trainer.create_optimizer_and_scheduler(num_training_steps=1)
         take_trial_step(trainer, batch)
         trainer.optimizer.step()
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        checks.fail(
-            "memory",
-            TRIAL,
-            BadInputError(
-                f"the longest batch, {tokens:,} tokens, does not fit into memory",
-                "Halve batch_size and double accumulation.",
-            ),
-            changes=smaller_batches(parts.spec),
-            button="Halve the batches",
-        )
-        return {}
-    peak = peak_memory(trainer.args.device)
-    total = psutil.virtual_memory().total
-    sentence = (
-        f"One step at the longest batch ({tokens:,} tokens) took at most "
-        f"{peak / 1e9:.1f} GB of {total / 1e9:.1f} GB."
-    )
-    is_full = peak > FULL * total
-    checks.add("memory", TRIAL, sentence, "warning" if is_full else "ok")
-    return {"peak_memory_bytes": peak, "memory_bytes": total}
 
-
-def smaller_batches(spec: SftSpec) -> dict[str, Any]:
-    """Return settings for the same steps in half the memory."""
-    if spec.batch_size == 1:
-        return {}
-    return {"batch_size": spec.batch_size // 2, "accumulation": spec.accumulation * 2}
+    tokens = int(batch["input_ids"].numel())
+    device = trainer.args.device
+    return try_step(spec, checks, tokens=tokens, device=device, step=step)
 
 
 def facts_of(parts: Parts) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 from trainer.checkpoint import publish_checkpoint
 from trainer.context import Context
 from trainer.errors import NotFiniteError, Stopped
+from trainer.hardware import peak_memory
 from trainer.loop import MAX_NOT_FINITE, NOT_FINITE_ADVICE
 from trainer.sft.answers import exact_share, rouge_l, write_answers
 from trainer.sft.output import facts_of, write_output
@@ -31,7 +32,7 @@ from trainer.sft.parts import (
 from trainer.sft.questions import further_questions, questions
 from trainer.sft.rows import refuse_empty
 from trainer.sft.state import NAMES, STATE, Speed, State, score_of
-from trainer.sft.trial import longest_batch, peak_memory, take_trial_step
+from trainer.sft.trial import longest_batch, take_trial_step
 
 SAY_EVERY_S = 0.5
 NUM_SAMPLES = 3

@@ -3,7 +3,6 @@
 On a CPU the preflight takes it; on a GPU the run itself does, as its first act.
 """
 
-import resource
 from typing import Any
 
 import torch
@@ -38,10 +37,3 @@ def longest_batch(trainer: Any) -> dict[str, Any]:
     chosen = [{k: v for k, v in row.items() if k in keep} for row in chosen]
     found: dict[str, Any] = trainer.data_collator(chosen)
     return found
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the most memory this process has held so far, in bytes."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
