@@ -31,7 +31,7 @@ def tiny(model: LanguageModel, tmp_path: Path) -> LanguageModel:
     (folder / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
     config = {"base_model_name_or_path": "/srv/trivium/models/7-1", "r": 8}
     (folder / "adapter" / "adapter_config.json").write_text(json.dumps(config))
-    run = Run.objects.get()
+    run = Run.objects.get(kind=Run.Kind.PRETRAIN)
     LanguageModel.objects.update(**publish_model(run, folder, {"parameters": 1}))
     return LanguageModel.objects.get()
 

@@ -88,7 +88,7 @@ def test_a_model_in_the_making_says_so(
 ):
     client.force_login(vera)
     page = client.get(address("detail", waiting)).text
-    assert "is queued" in page
+    assert "is waiting" in page
     assert "How to load it" not in page
     assert client.get(address("download", waiting)).status_code == 404
 

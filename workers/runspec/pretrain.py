@@ -33,6 +33,7 @@ class PretrainSpec(Spec):
     kind: Literal["pretrain"] = "pretrain"
     is_resumable: ClassVar[bool] = True
     wants_accelerator: ClassVar[bool] = True
+    has_preflight: ClassVar[bool] = True
 
     dataset: str = setting(
         help="Text to train on.", reference="dataset", kinds=("text",)

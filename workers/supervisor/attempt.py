@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
-from runspec import Spec, events
+from runspec import PreflightSpec, Spec, events
 from runspec.layout import events_file, log_file, spec_file
 from trivium import storage
 from trivium.metrics import services as metrics
@@ -266,7 +266,12 @@ def ask_to_stop(
 
 
 def is_disk_low(watched: Watched) -> bool:
-    """Whether the disk of the run's folder has less space than it must keep."""
+    """Whether the disk of the run's folder has less space than it must keep.
+
+    A preflight is left alone: it would fail the run it checks, which pauses itself.
+    """
+    if isinstance(watched.spec, PreflightSpec):
+        return False
     now = time.monotonic()
     if now < watched.disk_at:
         return False

@@ -13,6 +13,7 @@ from trivium.pages.pipeline import next_step, pipeline
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, projects_visible_to
 from trivium.runs.models import Run
+from trivium.runs.queries import hide_preflights
 
 MAX_PROJECTS = 200
 MAX_ON_PAGE = 25
@@ -27,7 +28,7 @@ def home(request: SignedInRequest) -> HttpResponse:
     if len(projects) == 1:
         return redirect("pages:project-home", projects[0].slug)
     unfinished = (
-        Run.objects.filter(project__in=projects)
+        hide_preflights(Run.objects.filter(project__in=projects))
         .exclude(state__in=Run.TERMINAL)
         .order_by()
         .values_list("project", "state")

@@ -81,6 +81,8 @@ def start_run(
         SubmitError: an input is not of this project or was never finished, the name
             is taken, or the person has too many runs queued. `.field` says where.
     """
+    if isinstance(spec, PreflightSpec):
+        spec = preflight_for(spec.training)
     waits_for = _unfinished_runs(_inputs(project, spec))
     with transaction.atomic():
         if spec.has_preflight:
@@ -101,6 +103,13 @@ def start_run(
     return run
 
 
+def preflight_for(training: Spec) -> PreflightSpec:
+    """Return the check of a training, for the devices it would get now."""
+    return PreflightSpec.model_validate(
+        {"training": training, "trains_on": queue_for(training)}
+    )
+
+
 def _start_preflight(
     project: Project, created_by: User, spec: Spec, waits_for: list[Run]
 ) -> Run:
@@ -108,9 +117,7 @@ def _start_preflight(
     return services.submit_run(
         project=project,
         created_by=created_by,
-        spec=PreflightSpec.model_validate(
-            {"training": spec, "trains_on": queue_for(spec)}
-        ),
+        spec=preflight_for(spec),
         priority=services.MAX_PRIORITY,
         depends_on=waits_for,
     )

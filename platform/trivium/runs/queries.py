@@ -26,6 +26,12 @@ def hide_preflights(runs: QuerySet[Run], *, kind: str | None = None) -> QuerySet
     return runs.exclude(Q(kind=Run.Kind.PREFLIGHT) & Exists(waiting))
 
 
+def queued_runs_of(user: User) -> QuerySet[Run]:
+    """Return what a person has in the queue; the checks of runs count with those."""
+    unfinished = [Run.State.QUEUED, Run.State.WAITING]
+    return hide_preflights(Run.objects.filter(created_by=user, state__in=unfinished))
+
+
 def claimable_runs(queues: list[str]) -> QuerySet[Run]:
     """Return queued runs, best first: priority, then whose owner has least running."""
     live_of_owner = (

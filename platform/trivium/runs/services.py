@@ -13,6 +13,7 @@ from trivium.bell import ringing
 from trivium.projects.models import Project
 from trivium.runs.errors import IllegalTransitionError, SubmitError
 from trivium.runs.models import Outbox, Run, Transition
+from trivium.runs.queries import queued_runs_of
 from trivium.runs.transitions import move_run
 from trivium.workers.queries import queue_for
 
@@ -42,9 +43,8 @@ def submit_run(
             field="priority",
         )
     with transaction.atomic():
-        num_queued = Run.objects.filter(
-            created_by=created_by, state__in=[State.QUEUED, State.WAITING]
-        ).count()
+        its_own = [run.pk for run in depends_on]
+        num_queued = queued_runs_of(created_by).exclude(pk__in=its_own).count()
         if num_queued >= settings.MAX_QUEUED_PER_USER:
             raise SubmitError(
                 f"you have {num_queued} runs queued; {settings.MAX_QUEUED_PER_USER} "

@@ -18,6 +18,7 @@ from trivium.runs.again import free_run_name
 from trivium.runs.differences import label_in_words, value_in_words
 from trivium.runs.errors import IllegalTransitionError, SubmitError
 from trivium.runs.models import Run, Sweep
+from trivium.runs.queries import queued_runs_of
 from trivium.runs.sweep_plan import Axis, Member, Method, plan_members
 from trivium.workers.models import Device
 from trivium.workers.queries import live_workers, queue_for
@@ -162,17 +163,11 @@ def values_in_words(member: Member) -> str:
 
 def why_too_many(user: User, members: Sequence[Member]) -> str:
     """Say why so many runs cannot be queued now; empty where they can."""
-    has_preflight = bool(members) and members[0].spec.has_preflight
-    number = len(members) * (2 if has_preflight else 1)
-    queued = Run.objects.filter(
-        created_by=user, state__in=[Run.State.QUEUED, Run.State.WAITING]
-    ).count()
-    room = max(0, settings.MAX_QUEUED_PER_USER - queued)
-    if number <= room:
+    queued = queued_runs_of(user).count()
+    if len(members) <= max(0, settings.MAX_QUEUED_PER_USER - queued):
         return ""
-    checks = ", each with its preflight" if has_preflight else ""
     return (
-        f"this sweep makes {len(members)} runs{checks}; you have {queued} queued and "
+        f"this sweep makes {len(members)} runs; you have {queued} queued and "
         f"{settings.MAX_QUEUED_PER_USER} are allowed, so none was queued. Leave out "
         "values, or wait until some have run"
     )

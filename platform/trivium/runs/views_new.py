@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
-from runspec import PreflightSpec, PretrainSpec, SftSpec, Spec
+from runspec import PretrainSpec, SftSpec, Spec
 from runspec.families import ARCHITECTURES, FAMILIES, FamilyFacts, families_of
 from runspec.sizing import PRESETS
 
@@ -25,7 +25,6 @@ from trivium.runs.outlook import Outlook, TuningOutlook, outlook, tuning_outlook
 from trivium.runs.preflights import changes_of, training_of
 from trivium.runs.previews import preview_of
 from trivium.runs.views import as_id
-from trivium.workers.queries import queue_for
 
 KINDS = {"tokenizer": "Tokenizer", "pretrain": "Pretraining", "sft": "Fine-tuning"}
 STARTS = {
@@ -85,13 +84,20 @@ def queue_run(request: SignedInRequest, project: Project, form: SpecForm) -> Run
     """Start what the form describes, or only its check."""
     spec: Spec = form.cleaned_data["spec"]
     name: str = form.cleaned_data["name"]
-    if isinstance(spec, SftSpec) and "check" in request.POST:
-        newest = next(one.version for one in form.ingredients if one.is_chosen)
-        name = name or f"{form.start} {newest.dataset.name}"[:200]
-        spec = PreflightSpec(training=spec, trains_on=queue_for(spec))
+    if spec.has_preflight and "check" in request.POST:
+        name = name or name_of_check(form)
+        spec = kinds.preflight_for(spec)
     return kinds.start_run(
         project=project, created_by=request.user, spec=spec, name=name
     )
+
+
+def name_of_check(form: SpecForm) -> str:
+    """Return a name that tells what is checked; no model is made to name it by."""
+    chosen = [one.version.dataset.name for one in form.ingredients if one.is_chosen]
+    spec: Spec = form.cleaned_data["spec"]
+    first = str(form.start) if form.start else str(getattr(spec, "family", spec.kind))
+    return " ".join([first, *chosen[:1]])[:200]
 
 
 @login_required
@@ -228,6 +234,7 @@ def page_context(
         "presets": presets(request, family) if is_fresh else [],
         "architectures": architecture_cards(family) if is_fresh else [],
         "families": family_cards(family) if is_fresh else [],
+        "has_preflight": form.model.has_preflight,
         "has_dataset": project.datasets.exists(),
         "has_tokenizer": kind != "pretrain" or project.tokenizers.exists(),
         "has_model": kind != "sft" or project.models.exists(),

@@ -214,11 +214,11 @@ def test_only_a_check_can_be_started_as_one(bobs, sft, url):
     assert "Only a preflight" in text_of(page)
 
 
-def test_runs_without_a_preflight_have_no_such_tab(bobs, pretrain, sft, url):
+def test_runs_without_a_preflight_have_no_such_tab(bobs, tokenizer_run, sft, url):
     def names(run: Run) -> list[str]:
         return [tab["name"] for tab in bobs.get(url("detail", run)).context["tabs"]]
 
-    assert "preflight" not in names(pretrain)
+    assert "preflight" not in names(tokenizer_run)
     assert "preflight" in names(sft)
 
 

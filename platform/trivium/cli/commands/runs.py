@@ -13,7 +13,7 @@ from trivium.cli.errors import CliError
 from trivium.cli.wire import Json
 
 STARTABLE = ("tokenizer", "pretrain", "sft")
-CHECKED = ("sft",)
+CHECKED = ("pretrain", "sft")
 """Kinds that have a preflight."""
 KINDS = ("ingest", *STARTABLE, "preflight", "import")
 STATES = (
