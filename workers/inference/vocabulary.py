@@ -33,7 +33,7 @@ class Vocabulary:
         if anchor is None:
             return self.decode([token_id])
         before, both = self.decode([anchor]), self.decode([anchor, token_id])
-        return both[len(before) :] if both.startswith(before) else both
+        return both.removeprefix(before)
 
     @property
     def _anchor(self) -> int | None:
