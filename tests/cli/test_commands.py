@@ -151,9 +151,7 @@ def test_only_the_check_of_a_run_is_started(trivium, tuned):
     assert made["kind"] == "preflight"
     assert made["spec"]["training"]["datasets"] == [str(tuned["one"])]
     assert Run.objects.count() == 1
-    refused = trivium(
-        "runs", "start", "tokenizer", "--dataset", 1, "--check-only"
-    )
+    refused = trivium("runs", "start", "tokenizer", "--dataset", 1, "--check-only")
     assert refused.code == 2
     assert "--check-only is for pretrain, sft, not tokenizer" in refused.err
 
