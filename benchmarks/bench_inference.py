@@ -178,10 +178,18 @@ def main() -> None:
         )
         crowd = median(lambda made=runner: answer(engine, made, prompts, GAP_S)[0])
         print(f"engine, {name}")
-        print(f"  one stream                    {alone:8.0f} tokens/s  {alone / one:.2f} x generate")
-        print(f"  share of one core's memory-read limit at fp32 {alone / limit:.0%} ({limit:.0f} tokens/s)")
-        print(f"  {STREAMS} streams, {GAP_S * 1000:.0f} ms apart       {crowd:8.0f} tokens/s  {crowd / many:.2f} x static, {crowd / theirs:.1f} x continuous")
-        print(f"  first token, warm             {first * 1000:8.1f} ms (prompt of {PROMPT})")
+        print(
+            f"  one stream                    {alone:8.0f} tokens/s  {alone / one:.2f} x generate"
+        )
+        print(
+            f"  share of one core's memory-read limit at fp32 {alone / limit:.0%} ({limit:.0f} tokens/s)"
+        )
+        print(
+            f"  {STREAMS} streams, {GAP_S * 1000:.0f} ms apart       {crowd:8.0f} tokens/s  {crowd / many:.2f} x static, {crowd / theirs:.1f} x continuous"
+        )
+        print(
+            f"  first token, warm             {first * 1000:8.1f} ms (prompt of {PROMPT})"
+        )
         engine.call(lambda made=runner: engine.remove(made)).result()
     engine.stop()
     for package, what in (("llama_cpp", "llama.cpp"), ("vllm", "vLLM")):
