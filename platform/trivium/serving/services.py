@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from django.db.models.functions import Now
 from runspec.serving import NodeState
@@ -108,17 +108,15 @@ def change_endpoint(
     Raises:
         SubmitError: address or a model's id is unusable.
     """
-    before, after = urlsplit(endpoint.url), urlsplit(checked_url(url))
-    endpoint.url = after.geturl()
-    endpoint.model_ids = checked_ids(model_ids)
-    endpoint.is_enabled = is_enabled
+    address, ids = checked_url(url), checked_ids(model_ids)
     if api_key is not None:
         endpoint.api_key_encrypted = encrypt_key(checked_key(api_key))
-    elif endpoint.has_api_key and _origin(before) != _origin(after):
+    elif endpoint.has_api_key and _origin(endpoint.url) != _origin(address):
         raise SubmitError(
             "the address is another server's; enter its API key, or remove the key",
             field="api_key",
         )
+    endpoint.url, endpoint.model_ids, endpoint.is_enabled = address, ids, is_enabled
     endpoint.save(update_fields=["url", "model_ids", "is_enabled", "api_key_encrypted"])
 
 
@@ -188,7 +186,8 @@ def checked_ids(raw: Sequence[str]) -> list[str]:
     return ids
 
 
-def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port
 
 
