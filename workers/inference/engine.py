@@ -93,14 +93,11 @@ class Engine:
             try:
                 work = self._work.get(block=not is_busy)
             except queue.Empty:
-                pass
-            else:
-                if work is None:
-                    break
-                work()
+                is_busy = any([runner.step() for runner in list(self.runners)])
                 continue
-            is_busy = False
-            for runner in list(self.runners):
-                is_busy = runner.step() or is_busy
+            if work is None:
+                break
+            work()
+            is_busy = True  # it may have given a runner something to do
         for runner in list(self.runners):
             self.remove(runner)

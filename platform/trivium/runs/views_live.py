@@ -119,6 +119,8 @@ def changed_parts(
         context |= watching.preflight_tab(run)
         part = render_to_string("runs/tabs/preflight.html#live", context, request)
         drawn.append(("preflight", part))
+        if run.is_live:
+            drawn.append(("begun", "{}"))
     return [*drawn, ("counts", json.dumps(watching.counts(run)))]
 
 
