@@ -7,24 +7,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import torch
 import transformers as hf
 from runspec.serving import NODE_KEY_HEADER, ModelRef, StreamEvent, parse_event
 from sandbox.templates import CHATML
+from tiny_decoders import byte_vocabulary
 from tokenizers import AddedToken
 from tokenizers.processors import TemplateProcessing
-from tiny_decoders import byte_vocabulary
 from transformers.utils import logging
 
 KEY = "the node's key"
 ROOT = Path(__file__).resolve().parents[1]
 SPECIAL = ["<|im_start|>", "<|im_end|>", "<mask>", "<pad>"]
 SIZE = 320
-"""Embeddings; a little more than the tokenizer has tokens."""
-END, START, TURN_END, MASK, PAD = 0, 300, 301, 302, 303
+"""Embeddings; more than the tokenizer has tokens, as many models have."""
+END, START, TURN_END, MASK, PAD = 0, 292, 293, 294, 295
 
 
 def write_tokenizer(folder: Path, *, template: str = "", closes: bool = False) -> None:
@@ -36,7 +36,10 @@ def write_tokenizer(folder: Path, *, template: str = "", closes: bool = False) -
             single="$A <end>", special_tokens=[("<end>", END)]
         )
     made = hf.PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token="<end>", mask_token="<mask>", pad_token="<pad>"
+        tokenizer_object=inner,
+        eos_token="<end>",
+        mask_token="<mask>",
+        pad_token="<pad>",
     )
     made.chat_template = template or None
     made.save_pretrained(folder)
@@ -134,9 +137,7 @@ MODELS = {
 
 def ref_of(folder: Path, **changes: str) -> dict[str, str]:
     """Return what names a model, as JSON."""
-    ref = ModelRef(
-        key=folder.name, url=folder.as_uri(), sha256="0" * 64
-    ).model_dump()
+    ref = ModelRef(key=folder.name, url=folder.as_uri(), sha256="0" * 64).model_dump()
     return ref | changes
 
 
@@ -144,7 +145,20 @@ class NodeProcess:
     """`python -m inference`, and a client that knows its key."""
 
     def __init__(self, cache: Path, *flags: str) -> None:
-        self.process = subprocess.Popen(
+        cache.mkdir(exist_ok=True)
+        self.log = cache / "node.log"
+        with self.log.open("ab") as log:
+            self.process = self._start(cache, flags, log)
+        assert self.process.stdout is not None
+        self.url = json.loads(self.process.stdout.readline())["url"]
+        self.http = httpx.Client(
+            base_url=self.url, headers={NODE_KEY_HEADER: KEY}, timeout=60
+        )
+
+    def _start(
+        self, cache: Path, flags: tuple[str, ...], log: IO[bytes]
+    ) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
             [
                 sys.executable, "-P", "-m", "inference", "--device=cpu",
                 f"--cache-dir={cache}", *flags,
@@ -158,13 +172,9 @@ class NodeProcess:
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=log,
             text=True,
         )  # fmt: skip
-        assert self.process.stdout is not None
-        self.url = json.loads(self.process.stdout.readline())["url"]
-        self.http = httpx.Client(
-            base_url=self.url, headers={NODE_KEY_HEADER: KEY}, timeout=60
-        )
 
     def post(self, path: str, **body: Any) -> httpx.Response:
         return self.http.post(path, json=body)
@@ -173,27 +183,27 @@ class NodeProcess:
         return self.http.get("/state").json()
 
     @contextmanager
-    def stream(self, model: Path, prompt: Any, **body: Any) -> Iterator["Stream"]:
+    def stream(self, folder: Path, prompt: Any, **body: Any) -> Iterator["Stream"]:
         """Open a stream of an answer; leaving it leaves the node."""
-        asked = asked_of(model, prompt, **body)
+        asked = asked_of(folder, prompt, **body)
         with self.http.stream("POST", "/generate", json=asked) as answer:
             yield Stream(answer)
 
-    def generate(self, model: Path, prompt: Any, **body: Any) -> "Told":
+    def generate(self, folder: Path, prompt: Any, **body: Any) -> "Told":
         """Return a whole answer."""
-        with self.stream(model, prompt, **body) as stream:
+        with self.stream(folder, prompt, **body) as stream:
             assert stream.status == 200, stream.response.read()
             return Told(list(stream))
 
-    def refused(self, model: Path, prompt: Any, **body: Any) -> dict[str, Any]:
+    def refused(self, folder: Path, prompt: Any, **body: Any) -> dict[str, Any]:
         """Return why an answer is refused; its status is part of it."""
-        found = self.http.post("/generate", json=asked_of(model, prompt, **body))
+        found = self.http.post("/generate", json=asked_of(folder, prompt, **body))
         assert found.status_code == found.json()["status"], found.text
         assert found.status_code >= 400
         return found.json()
 
     def end(self) -> int:
-        """End its standard input, and wait."""
+        """End its standard input, and wait; may be called again."""
         self.http.close()
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -203,7 +213,7 @@ class NodeProcess:
         return code
 
 
-def asked_of(model: Path, prompt: Any, **body: Any) -> dict[str, Any]:
+def asked_of(folder: Path, prompt: Any, **body: Any) -> dict[str, Any]:
     """Return a request: a str is a text, a list a conversation."""
     shape = prompt if isinstance(prompt, dict) else {"text": prompt}
     if isinstance(prompt, list):
@@ -213,7 +223,7 @@ def asked_of(model: Path, prompt: Any, **body: Any) -> dict[str, Any]:
     sampling = {"temperature": 0, "max_tokens": 12} | body
     return {
         "id": os.urandom(8).hex(),
-        "model": ref_of(model),
+        "model": ref_of(folder),
         "prompt": shape,
         "sampling": sampling,
         **asked,

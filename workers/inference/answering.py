@@ -28,8 +28,8 @@ from runspec.serving import (
 from inference.engine import Engine
 from inference.errors import RefusedError, refused
 from inference.prompts import Read
-from inference.served import Served
 from inference.sequence import Sequence
+from inference.served import Served
 from inference.vocabulary import TextStream
 
 FLUSH_S = 0.02

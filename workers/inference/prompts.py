@@ -60,9 +60,17 @@ class PromptReader:
     """Reads prompts for one model. May be used by several threads."""
 
     def __init__(
-        self, tokenizer: Any, vocabulary: Vocabulary, templates: Templates
+        self,
+        tokenizer: Any,
+        vocabulary: Vocabulary,
+        templates: Templates,
+        *,
+        num_ids: int,
     ) -> None:
-        """Take a tokenizer as transformers loads it."""
+        """Take a tokenizer as transformers loads it.
+
+        `num_ids` is the model's, which may have more than the tokenizer has tokens.
+        """
         self.vocabulary = vocabulary
         self.templates = templates
         self.template = template_of(tokenizer)
@@ -80,7 +88,7 @@ class PromptReader:
             if name and (name == tokenizer.mask_token or "extra_id" in name)
         ]
         self._lock = threading.Lock()
-        self.vocab_size = len(tokenizer)
+        self.num_ids = num_ids
 
     @property
     def template_sha256(self) -> str:
@@ -123,10 +131,10 @@ class PromptReader:
     def _read_ids(self, ids: tuple[int, ...]) -> Read:
         if not ids:
             raise bad_prompt("the prompt is empty")
-        wrong = [one for one in ids if not 0 <= one < self.vocab_size]
+        wrong = [one for one in ids if not 0 <= one < self.num_ids]
         if wrong:
             raise bad_prompt(
-                f"the id {wrong[0]} is none of the model's {self.vocab_size:,} tokens"
+                f"the id {wrong[0]} is none of the model's {self.num_ids:,} tokens"
             )
         text = self.vocabulary.tokenizer.decode(list(ids), skip_special_tokens=False)
         return Read(text, list(ids), [], text, "")

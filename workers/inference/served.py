@@ -77,6 +77,7 @@ def serve(
     vocabulary = vocabulary_of(tokenizer)
     # Counted and asked before the fast pass may let the model go.
     num_parameters = sum(one.numel() for one in built.model.parameters())
+    num_ids = built.model.get_input_embeddings().num_embeddings
     eos_ids = eos_ids_of(built.model, tokenizer)
     parts = parts_of(built, vocabulary, room_bytes=room_bytes)
     facts = ModelFacts(
@@ -97,7 +98,7 @@ def serve(
     return Served(
         ref=ref,
         facts=facts,
-        prompts=PromptReader(tokenizer, vocabulary, templates),
+        prompts=PromptReader(tokenizer, vocabulary, templates, num_ids=num_ids),
         vocabulary=vocabulary,
         engine_name=f"{engine_name} {parts.name} {parts.dtype}",
         runner=parts.runner,
