@@ -229,6 +229,7 @@ INSTALLED_APPS = [
     "trivium.models",
     "trivium.runs",
     "trivium.workers",
+    "trivium.serving",
     "trivium.metrics",
     "trivium.pages",
 ]
