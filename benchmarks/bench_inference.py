@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,11 @@ def read_bandwidth() -> float:
     return block.nbytes / min(times)
 
 
+def show(what: str, tokens_per_s: float, remark: object) -> None:
+    """Print one line of the table."""
+    print(f"  {what:28} {tokens_per_s:8.0f} tokens/s  {remark}")
+
+
 def main() -> None:
     """Measure and print."""
     transformers.logging.set_verbosity_error()
@@ -157,18 +163,18 @@ def main() -> None:
         plain[threads] = median(lambda: generate(model, prompts[:1]))
         static[threads] = median(lambda: generate(model, prompts))
     one, many = max(plain.values()), max(static.values())
-    print(f"generate, one stream            {one:8.0f} tokens/s  {plain}")
-    print(f"generate, static batch of {STREAMS}    {many:8.0f} tokens/s  {static}")
+    print("transformers (tokens/s by number of threads)")
+    show("generate, one stream", one, plain)
+    show(f"generate, static batch of {STREAMS}", many, static)
     torch.set_num_threads(cores)
     theirs = generate_continuously(model, prompts)
-    print(f"transformers continuous, {STREAMS}     {theirs:8.0f} tokens/s")
+    show(f"continuous batching, {STREAMS}", theirs, "")
 
     torch.set_num_threads(1)
     engine = Engine()
     engine.start()
     limit = read_bandwidth() / (4 * num_parameters)
-    for name, half in (("fp32", False), ("bf16 weights", True)):
-        held = model.bfloat16() if half else model
+    for name, held in (("fp32", model), ("bf16 weights", deepcopy(model).bfloat16())):
         runner = make_runner(held, byte_vocabulary(), room_bytes=2**30)
         assert runner is not None
         engine.call(lambda made=runner: engine.add(made)).result()
@@ -177,12 +183,14 @@ def main() -> None:
             answer(engine, runner, [prompt])[1] for prompt in prompts
         )
         crowd = median(lambda made=runner: answer(engine, made, prompts, GAP_S)[0])
-        print(f"engine, {name}")
-        print(f"  one stream                    {alone:8.0f} tokens/s  {alone / one:.2f} x generate")
-        print(f"  share of one core's memory-read limit at fp32 {alone / limit:.0%} ({limit:.0f} tokens/s)")
-        print(f"  {STREAMS} streams, {GAP_S * 1000:.0f} ms apart       {crowd:8.0f} tokens/s  {crowd / many:.2f} x static, {crowd / theirs:.1f} x continuous")
-        print(f"  first token, warm             {first * 1000:8.1f} ms (prompt of {PROMPT})")
         engine.call(lambda made=runner: engine.remove(made)).result()
+        print(f"engine, {name}")
+        show("one stream", alone, f"{alone / one:.2f} x generate")
+        share = f"{alone / limit:.0%} of the limit of reading fp32 weights from memory"
+        show("", limit, share)
+        compared = f"{crowd / many:.2f} x static, {crowd / theirs:.1f} x continuous"
+        show(f"{STREAMS} streams, {GAP_S * 1000:.0f} ms apart", crowd, compared)
+        print(f"  first token, warm: {first * 1000:.1f} ms (prompt of {PROMPT})")
     engine.stop()
     for package, what in (("llama_cpp", "llama.cpp"), ("vllm", "vLLM")):
         if importlib.util.find_spec(package) is None:

@@ -13,6 +13,8 @@ from inference.sequence import Sequence
 from inference.vocabulary import Vocabulary
 
 ANY_OBJECT = {"type": "object"}
+LIMITED_SPACE = {"whitespace_pattern": r"[ \n\t]{0,12}"}
+"""Between the parts of an answer: room to indent, and an end to it."""
 
 
 class Constraint:
@@ -63,7 +65,9 @@ def constrain(sequence: Sequence, vocabulary: Vocabulary) -> Constraint | None:
 
 def _grammar(wanted: ResponseFormat) -> Any:
     schema = wanted.json_schema if wanted.type == "json_schema" else ANY_OBJECT
-    return llguidance.LLMatcher.grammar_from_json_schema(schema or ANY_OBJECT)
+    return llguidance.LLMatcher.grammar_from_json_schema(
+        schema or ANY_OBJECT, overrides=LIMITED_SPACE
+    )
 
 
 def _tokenizer(vocabulary: Vocabulary, eos_id: int) -> Any:

@@ -93,7 +93,7 @@ class Engine:
             try:
                 work = self._work.get(block=not is_busy)
             except queue.Empty:
-                is_busy = any([runner.step() for runner in list(self.runners)])
+                is_busy = self._step()
                 continue
             if work is None:
                 break
@@ -101,3 +101,10 @@ class Engine:
             is_busy = True  # it may have given a runner something to do
         for runner in list(self.runners):
             self.remove(runner)
+
+    def _step(self) -> bool:
+        """Step each runner once; False where none had anything to do."""
+        is_busy = False
+        for runner in list(self.runners):
+            is_busy = runner.step() or is_busy
+        return is_busy

@@ -111,7 +111,7 @@ def changed_parts(
     parts = ["status", "actions", "side"]
     if run.state == Run.State.FAILED:
         parts.append("failure")
-    drawn = [
+    drawn: list[tuple[str, str]] = [
         (part, render_to_string(f"runs/detail.html#{part}", context, request))
         for part in parts
     ]

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.decoder import kernels
+from inference.decoder.kernels import PANEL
 from inference.decoder.weights import Floats, Indices, Weights
 
 
@@ -17,10 +18,11 @@ class CpuPass:
         """Reserve the slots; memory is taken as they fill."""
         self.weights = weights
         shape = weights.shape
-        heads = (num_slots, shape.num_layers, shape.num_kv_heads)
-        self.keys = np.zeros((*heads, shape.padded_head, shape.context), np.float32)
-        self.values = np.zeros((*heads, shape.context, shape.padded_head), np.float32)
-        num_logits = kernels.PANEL * -(-weights.vocab_size // kernels.PANEL)
+        panels = (shape.context // PANEL, shape.num_kv_heads, shape.padded_head, PANEL)
+        rows = (shape.context, shape.num_kv_heads, shape.padded_head)
+        self.keys = np.zeros((num_slots, shape.num_layers, *panels), np.float32)
+        self.values = np.zeros((num_slots, shape.num_layers, *rows), np.float32)
+        num_logits = PANEL * -(-weights.vocab_size // PANEL)
         self._num_logits = num_logits
 
     @staticmethod
@@ -58,8 +60,9 @@ class CpuPass:
 
     def copy_prefix(self, *, source: int, target: int, num_tokens: int) -> None:
         """Give a slot the keys and values of the first tokens of another."""
-        self.keys[target, ..., :num_tokens] = self.keys[source, ..., :num_tokens]
-        self.values[target, :, :, :num_tokens] = self.values[source, :, :, :num_tokens]
+        num_panels = -(-num_tokens // PANEL)
+        self.keys[target, :, :num_panels] = self.keys[source, :, :num_panels]
+        self.values[target, :, :num_tokens] = self.values[source, :, :num_tokens]
 
 
 def indices(values: list[int]) -> npt.NDArray[np.int64]:

@@ -92,28 +92,52 @@ def splat(builder: Any, value: Any) -> Any:
     return builder.shuffle_vector(one, nothing, places)
 
 
-def make_tile(num_rows: int) -> Any:
+def make_tile(num_rows: int, *, is_shared: bool = True) -> Any:
     """Return a loop that computes PANEL results for each of `num_rows` rows.
 
     y[r, c] (+)= sum over i of x[r, i] * m[i, c], the sums held in registers. `x_at`,
-    `x_step` … are the place of the first element and the distance of rows.
+    `x_step` … are the place of the first element and the distance of rows. With
+    `is_shared` all rows meet one matrix, else each its own, `m_apart` further on.
     """
     num_vectors = PANEL // LANES
 
     @intrinsic
     def tile(
-        typing_context, x, x_at, x_step, m, m_at, m_step, n, y, y_at, y_step, adds
+        typing_context,
+        x,
+        x_at,
+        x_step,
+        m,
+        m_at,
+        m_step,
+        m_apart,
+        n,
+        y,
+        y_at,
+        y_step,
+        adds,
     ):
         whole = types.int64
         signature = types.void(
-            x, whole, whole, m, whole, whole, whole, y, whole, whole, types.boolean
+            x,
+            whole,
+            whole,
+            m,
+            whole,
+            whole,
+            whole,
+            whole,
+            y,
+            whole,
+            whole,
+            types.boolean,
         )
 
         def generate(context, builder, signature, given):
-            x, x_at, x_step, m, m_at, m_step, n, y, y_at, y_step, adds = given
+            x, x_at, x_step, m, m_at, m_step, m_apart, n, y, y_at, y_step, adds = given
             x_row = pointer(context, builder, signature.args[0], x, x_at)
             m_row = pointer(context, builder, signature.args[3], m, m_at)
-            y_row = pointer(context, builder, signature.args[7], y, y_at)
+            y_row = pointer(context, builder, signature.args[8], y, y_at)
             kind = ir.FunctionType(FLOATS, [FLOATS] * 3)
             name = f"llvm.fma.v{LANES}f32"
             multiply_add = cgutils.get_or_insert_function(builder.module, kind, name)
@@ -130,12 +154,18 @@ def make_tile(num_rows: int) -> Any:
             i.add_incoming(index(0), before)
             sums = {cell: builder.phi(FLOATS) for cell in cells}
             weights_at = builder.gep(m_row, [builder.mul(i, m_step)])
-            weights = [
-                load(builder, builder.gep(weights_at, [index(LANES * v)]))
-                for v in range(num_vectors)
-            ]
+
+            def weights_of(row: int) -> list[Any]:
+                at = builder.gep(weights_at, [builder.mul(m_apart, index(row))])
+                return [
+                    load(builder, builder.gep(at, [index(LANES * v)]))
+                    for v in range(num_vectors)
+                ]
+
             new = {}
             for r in range(num_rows):
+                if r == 0 or not is_shared:
+                    weights = weights_of(r)
                 place = builder.add(i, builder.mul(x_step, index(r)))
                 value = splat(builder, builder.load(builder.gep(x_row, [place])))
                 for v in range(num_vectors):
@@ -173,6 +203,7 @@ def make_tile(num_rows: int) -> Any:
 
 
 tile_1, tile_2, tile_4, tile_8 = (make_tile(rows) for rows in (1, 2, 4, 8))
+tile_apart_2, tile_apart_8 = (make_tile(rows, is_shared=False) for rows in (2, 8))
 
 
 @njit(nogil=True, cache=True)
@@ -183,25 +214,52 @@ def tiles(x, x_at, x_step, num_rows, m, m_at, m_step, n, y, y_at, y_step, adds):
         while row + 8 <= num_rows:
             tile_8(
                 x, x_at + row * x_step, x_step,
-                m, m_at, m_step, n, y, y_at + row * y_step, y_step, adds,
+                m, m_at, m_step, 0, n, y, y_at + row * y_step, y_step, adds,
             )  # fmt: skip
             row += 8
         if row + 4 <= num_rows:
             tile_4(
                 x, x_at + row * x_step, x_step,
-                m, m_at, m_step, n, y, y_at + row * y_step, y_step, adds,
+                m, m_at, m_step, 0, n, y, y_at + row * y_step, y_step, adds,
             )  # fmt: skip
             row += 4
     while row + 2 <= num_rows:
         tile_2(
             x, x_at + row * x_step, x_step,
-            m, m_at, m_step, n, y, y_at + row * y_step, y_step, adds,
+            m, m_at, m_step, 0, n, y, y_at + row * y_step, y_step, adds,
         )  # fmt: skip
         row += 2
     if row < num_rows:
         tile_1(
             x, x_at + row * x_step, x_step,
-            m, m_at, m_step, n, y, y_at + row * y_step, y_step, adds,
+            m, m_at, m_step, 0, n, y, y_at + row * y_step, y_step, adds,
+        )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def tiles_apart(
+    x, x_at, x_step, num_rows, m, m_at, m_step, m_apart, n, y, y_at, y_step
+):
+    """Compute PANEL results for any number of rows, each with a matrix of its own."""
+    row = 0
+    if MOST_ROWS == 8:
+        while row + 8 <= num_rows:
+            tile_apart_8(
+                x, x_at + row * x_step, x_step,
+                m, m_at + row * m_apart, m_step, m_apart,
+                n, y, y_at + row * y_step, y_step, False,
+            )  # fmt: skip
+            row += 8
+    while row + 2 <= num_rows:
+        tile_apart_2(
+            x, x_at + row * x_step, x_step, m, m_at + row * m_apart, m_step, m_apart,
+            n, y, y_at + row * y_step, y_step, False,
+        )  # fmt: skip
+        row += 2
+    if row < num_rows:
+        tile_1(
+            x, x_at + row * x_step, x_step, m, m_at + row * m_apart, m_step, 0,
+            n, y, y_at + row * y_step, y_step, False,
         )  # fmt: skip
 
 
@@ -346,6 +404,7 @@ def place_heads(
 ):
     """Rotate one row's queries and keys; put keys and values where they are kept."""
     D, half = shape.padded_head, shape.head_width // 2
+    panel, lane = position // PANEL, position % PANEL
     num_turned = shape.num_heads + shape.num_kv_heads
     for head in range(num_turned):
         one = qkv[head * D : (head + 1) * D]
@@ -358,33 +417,58 @@ def place_heads(
         key_at = (shape.num_heads + head) * D
         value_at = (num_turned + head) * D
         for i in range(shape.head_width):
-            slot_keys[head, i, position] = qkv[key_at + i]
+            slot_keys[panel, head, i, lane] = qkv[key_at + i]
         for i in range(D):
-            slot_values[head, position, i] = qkv[value_at + i]
+            slot_values[position, head, i] = qkv[value_at + i]
 
 
 @njit(nogil=True, cache=True)
 def attend(qkv, mixed, slot_keys, slot_values, position, scores, powers, shape):
     """Gather, for each head of one row, what the positions up to its own hold."""
-    D, T = shape.padded_head, shape.context
+    D, T, heads = shape.padded_head, shape.context, shape.num_heads
     num_seen = position + 1
-    group = shape.num_heads // shape.num_kv_heads
-    for head in range(shape.num_kv_heads):
-        first = head * group
-        keys = slot_keys[head].reshape(-1)
-        values = slot_values[head].reshape(-1)
-        for start in range(0, num_seen, PANEL):
-            tiles(
-                qkv, first * D, D, group,
-                keys, start, T, shape.head_width, scores, start, T, False,
+    group = heads // shape.num_kv_heads
+    keys, values = slot_keys.reshape(-1), slot_values.reshape(-1)
+    key_step, value_step = D * PANEL, shape.num_kv_heads * D
+    for start in range(0, num_seen, PANEL):
+        at = start // PANEL * shape.num_kv_heads * key_step
+        if group == 1:
+            tiles_apart(
+                qkv, 0, D, heads, keys, at, PANEL, key_step,
+                shape.head_width, scores, start, T,
             )  # fmt: skip
-        for one in range(group):
-            softmax(scores[one * T : one * T + T], powers, num_seen, shape.scale)
-        for start in range(0, D, PANEL):
-            tiles(
-                scores, 0, T, group,
-                values, start, D, num_seen, mixed, first * D + start, D, False,
-            )  # fmt: skip
+        else:
+            for head in range(shape.num_kv_heads):
+                first = head * group
+                tiles(
+                    qkv, first * D, D, group, keys, at + head * key_step, PANEL,
+                    shape.head_width, scores, first * T + start, T, False,
+                )  # fmt: skip
+    for head in range(heads):
+        softmax(scores[head * T : head * T + T], powers, num_seen, shape.scale)
+    for start in range(0, D, PANEL):
+        if group == 1:
+            tiles_apart(
+                scores,
+                0,
+                T,
+                heads,
+                values,
+                start,
+                value_step,
+                D,
+                num_seen,
+                mixed,
+                start,
+                D,
+            )
+        else:
+            for head in range(shape.num_kv_heads):
+                first = head * group
+                tiles(
+                    scores, first * T, T, group, values, head * D + start, value_step,
+                    num_seen, mixed, first * D + start, D, False,
+                )  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
@@ -394,8 +478,8 @@ def run_layers(
 ):  # fmt: skip
     """Take rows through all layers, in place; keys and values are kept in their slots.
 
-    `keys` is [slot, layer, K, D, T], `values` [slot, layer, K, T, D]: each so that its
-    sums run over rows that lie together.
+    `keys` is [slot, layer, T / PANEL, K, D, PANEL] and `values` [slot, layer, T,
+    K, D]: what one step of a sum reads lies together.
     """
     N = x_NC.shape[0]
     D, F = shape.padded_head, shape.ffn
@@ -408,8 +492,7 @@ def run_layers(
     mixed_N = np.empty((N, num_mixed), np.float32)
     up_N = np.empty((N, num_up), np.float32)
     hidden_N = np.empty((N, F), np.float32)
-    group = shape.num_heads // shape.num_kv_heads
-    scores = np.empty(group * shape.context, np.float32)
+    scores = np.empty(shape.num_heads * shape.context, np.float32)
     powers = np.empty(max(shape.context, F), np.int32)
     for layer in range(shape.num_layers):
         at, small = matrix_places[layer], vector_places[layer]
