@@ -41,7 +41,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m inference")
     parser.add_argument("--listen", default="127.0.0.1:0", help="host:port; 0: any")
     parser.add_argument("--device", default="auto", help="cpu, cuda:0, … or auto")
-    parser.add_argument("--memory-gb", type=float, default=4.0, help="for models")
+    parser.add_argument(
+        "--memory-gb", type=float, default=0.0, help="for models; 0: half of it"
+    )
     parser.add_argument("--cache-dir", type=Path, required=True)
     parser.add_argument("--max-waiting", type=int, default=0)
     return parser.parse_args(argv)
@@ -72,7 +74,7 @@ def serve(options: argparse.Namespace, key: str) -> None:
         engine_name=f"{ENGINE} (torch {torch.__version__}, transformers "
         f"{transformers.__version__}) {device}",
         device=device,
-        memory_bytes=int(options.memory_gb * GIGABYTE),
+        memory_bytes=int(options.memory_gb * GIGABYTE) or half_of_memory(device),
         cache=options.cache_dir,
     )
     is_cpu = torch.device(device).type == "cpu"
@@ -90,6 +92,8 @@ def serve(options: argparse.Namespace, key: str) -> None:
     def say_where() -> None:
         chosen = listener.getsockname()[1]
         print(json.dumps({"url": f"http://{host}:{chosen}"}), flush=True)
+        # Nobody reads on: what a library prints must not fill the pipe.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     app = application(node, key=key, ready=say_where)
     server = uvicorn.Server(
@@ -99,6 +103,16 @@ def serve(options: argparse.Namespace, key: str) -> None:
     )
     threading.Thread(target=end_with_stdin, args=(server,), daemon=True).start()
     server.run(sockets=[listener])
+
+
+def half_of_memory(device: str) -> int:
+    """Return half of what a device has: trainers may want the other half."""
+    import psutil
+    import torch
+
+    if torch.device(device).type == "cpu":
+        return int(psutil.virtual_memory().total // 2)
+    return int(torch.cuda.mem_get_info(device)[1] // 2)
 
 
 def end_with_stdin(server: "object") -> None:
