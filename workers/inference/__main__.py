@@ -13,7 +13,9 @@ import platform
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 KEY_VARIABLE = "TRIVIUM_NODE_KEY"
 GRACE_S = 5.0
@@ -32,7 +34,9 @@ def main(argv: list[str]) -> int:
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.captureWarnings(capture=True)
-    serve(options, key)
+    ending = Ending()
+    threading.Thread(target=ending.watch, daemon=True).start()
+    serve(options, key, ending)
     return 0
 
 
@@ -49,7 +53,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def serve(options: argparse.Namespace, key: str) -> None:
+def serve(options: argparse.Namespace, key: str, ending: "Ending") -> None:
     """Build the node and answer."""
     import torch
     import transformers
@@ -101,7 +105,7 @@ def serve(options: argparse.Namespace, key: str) -> None:
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=1
         )
     )
-    threading.Thread(target=end_with_stdin, args=(server,), daemon=True).start()
+    ending.server = server
     server.run(sockets=[listener])
 
 
@@ -115,13 +119,19 @@ def half_of_memory(device: str) -> int:
     return int(torch.cuda.mem_get_info(device)[1] // 2)
 
 
-def end_with_stdin(server: "object") -> None:
-    """Wait for the end of standard input, and end the server, gently and then not."""
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    server.should_exit = True  # type: ignore[attr-defined]
-    threading.Event().wait(GRACE_S)
-    os._exit(0)
+class Ending:
+    """Ends this process with its standard input, gently where it serves already."""
+
+    server: Any = None
+
+    def watch(self) -> None:
+        """Wait for the end of standard input."""
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        if self.server is not None:
+            self.server.should_exit = True
+            time.sleep(GRACE_S)
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -171,6 +171,8 @@ class Keeper:
         from trivium.serving.services import announce_node, beat_node
 
         url = node.address(self.stop)
+        if not url:
+            return
         port = url.rpartition(":")[2]
         public = f"http://{self.host}:{port}"
         heard_at = time.monotonic()
