@@ -30,6 +30,9 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"{KEY_VARIABLE} is not set: nobody could be let in\n")
         return 2
     os.environ["HF_HUB_OFFLINE"] = "1"
+    if not os.access(Path(__file__).parent, os.W_OK):
+        # Compiled code is kept beside its source, or else here.
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(options.cache_dir / "numba"))
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -220,7 +220,8 @@ class Answer:
         self._loop.call_soon_threadsafe(self._flush)
 
     def _fail(self, error: Exception) -> None:
-        if isinstance(error, ValueError):  # what `constrain` says of a schema
+        is_constrained = self.request.sampling.response_format is not None
+        if is_constrained and isinstance(error, ValueError):  # as `constrain` says it
             failure = RefusedError(
                 400, "invalid_response_format", str(error), "response_format"
             )

@@ -4,17 +4,19 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from runspec.serving import LoadedModel, ModelFacts, ModelRef
+from runspec.serving import LoadedModel, ModelFacts, ModelRef, Sampling
 
 from inference.decoder.runner import make_runner
 from inference.encoder import Embedder, MaskFiller
 from inference.encoder_decoder import EncoderDecoderReader
 from inference.engine import Runner
+from inference.errors import is_out_of_memory
 from inference.library import LibraryReader
-from inference.loading import Built
+from inference.loading import Built, not_found
 from inference.one_by_one import OneByOneRunner
 from inference.prompts import PromptReader, Templates
 from inference.scoring import Scorer
+from inference.sequence import Sequence
 from inference.vocabulary import Vocabulary, vocabulary_of
 
 
@@ -80,6 +82,13 @@ def serve(
     num_ids = built.model.get_input_embeddings().num_embeddings
     eos_ids = eos_ids_of(built.model, tokenizer)
     parts = parts_of(built, vocabulary, room_bytes=room_bytes)
+    if parts.runner is not None:
+        try:
+            warm_up(parts.runner)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise not_found(ref, f"it does not compute here: {error}") from error
     facts = ModelFacts(
         key=ref.key,
         architecture=built.architecture,
@@ -131,6 +140,34 @@ def parts_of(built: Built, vocabulary: Vocabulary, *, room_bytes: int) -> Parts:
     if built.head == "masked-lm" and mask_id is not None:
         parts.filler = MaskFiller(model, vocabulary, mask_id)
     return parts
+
+
+def warm_up(runner: Runner) -> None:
+    """Answer one token, before anybody waits for it.
+
+    The fast pass is compiled where it never was on this machine, and a model that
+    cannot compute is found out. The engine does not step this runner yet.
+
+    Raises:
+        Exception: whatever went wrong.
+    """
+    failures: list[Exception] = []
+    sequence = Sequence(
+        prompt_ids=[0],
+        sampling=Sampling(max_tokens=1, temperature=0),
+        tell=lambda _: False,
+        finish=lambda _: None,
+        fail=failures.append,
+        start=lambda _: None,
+        eos_ids=frozenset(),
+        max_tokens=1,
+        seed=0,
+    )
+    runner.add(sequence)
+    while runner.step():
+        pass
+    if failures:
+        raise failures[0]
 
 
 def fused_parts(model: Any, vocabulary: Vocabulary, *, room_bytes: int) -> Parts | None:

@@ -121,7 +121,9 @@ class Node:
 
 
 async def state(node: Node, _request: Request) -> NodeState:
-    """Say what the node is and does."""
+    """Say what the node is and does; not well where nothing computes any more."""
+    if not node.engine.is_alive:
+        raise RefusedError(500, "engine_died", "the engine's thread has ended")
     return node.state()
 
 
