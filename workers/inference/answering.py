@@ -92,6 +92,11 @@ class Answer:
         Raises:
             RefusedError: the prompt does not fit, or the model does not answer.
         """
+        if self.is_cancelled:
+            for index in range(self.request.n):
+                self._put(FinishEvent(index=index, reason="cancelled"))
+            self._end(self._summary())
+            return
         sampling = self._effective(served, read)
         self._num_prompt = len(read.ids)
         self._sequences = [
@@ -103,8 +108,6 @@ class Answer:
                 sequence.top_logprobs = top_logprobs
             if ends is not None:
                 sequence.eos_ids = frozenset(ends)
-        if self.is_cancelled:
-            self.cancel()
         runner = served.runner
         assert runner is not None
         for sequence, stream in zip(self._sequences, self._streams, strict=True):
@@ -123,6 +126,8 @@ class Answer:
     def cancel(self) -> None:
         """Stop at the next token; the slots are free soon after."""
         self.is_cancelled = True
+        if not self._sequences:  # its model is still being loaded
+            self._free()
         for sequence in self._sequences:
             sequence.is_cancelled = True
         self.engine.wake()

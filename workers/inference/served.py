@@ -13,7 +13,7 @@ from inference.engine import Runner
 from inference.errors import is_out_of_memory
 from inference.library import LibraryReader
 from inference.loading import Built, not_found
-from inference.one_by_one import OneByOneRunner
+from inference.one_by_one import MOST_SLOTS, OneByOneRunner
 from inference.prompts import PromptReader, Templates
 from inference.scoring import Scorer
 from inference.sequence import Sequence
@@ -31,6 +31,7 @@ class Served:
     engine_name: str
     """What computes, with its types and device; part of each receipt."""
     is_exact: bool = True
+    num_slots: int = 0
     runner: Runner | None = None
     filler: MaskFiller | None = None
     embedder: Embedder | None = None
@@ -57,6 +58,8 @@ class Parts:
     name: str
     dtype: str
     num_bytes: int
+    num_slots: int = 0
+    """Answers it computes at the same time."""
     runner: Runner | None = None
     filler: MaskFiller | None = None
     embedder: Embedder | None = None
@@ -110,6 +113,7 @@ def serve(
         prompts=PromptReader(tokenizer, vocabulary, templates, num_ids=num_ids),
         vocabulary=vocabulary,
         engine_name=f"{engine_name} {parts.name} {parts.dtype}",
+        num_slots=parts.num_slots,
         runner=parts.runner,
         filler=parts.filler,
         embedder=parts.embedder,
@@ -128,6 +132,7 @@ def parts_of(built: Built, vocabulary: Vocabulary, *, room_bytes: int) -> Parts:
     if built.head == "causal-lm":
         parts.name = "library"
         parts.runner = OneByOneRunner(LibraryReader(model), vocabulary, context=context)
+        parts.num_slots = MOST_SLOTS
     elif built.head == "scores":
         parts.name = "scoring"
         parts.scorer = Scorer(model)
@@ -136,6 +141,7 @@ def parts_of(built: Built, vocabulary: Vocabulary, *, room_bytes: int) -> Parts:
     if built.head == "seq2seq-lm":
         reader = EncoderDecoderReader(model)
         parts.runner = OneByOneRunner(reader, vocabulary, context=context)
+        parts.num_slots = MOST_SLOTS
     mask_id = built.tokenizer.mask_token_id
     if built.head == "masked-lm" and mask_id is not None:
         parts.filler = MaskFiller(model, vocabulary, mask_id)
@@ -179,7 +185,8 @@ def fused_parts(model: Any, vocabulary: Vocabulary, *, room_bytes: int) -> Parts
         return None
     holder = runner.holder
     num_bytes = holder.weights.num_bytes + holder.keys.nbytes + holder.values.nbytes
-    return Parts("fused", holder.weights.dtype, num_bytes, runner=runner)
+    num_slots = len(runner.slots.all)
+    return Parts("fused", holder.weights.dtype, num_bytes, num_slots, runner)
 
 
 def widened(model: Any) -> Any:

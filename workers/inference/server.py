@@ -83,7 +83,7 @@ class Node:
             models=models,
             num_running=sum(one.num_running for one in models),
             num_waiting=self.num_waiting,
-            num_slots=self.max_waiting,
+            num_slots=sum(one.num_slots for one in self.registry.served.values()),
         )
 
     @contextmanager
