@@ -65,9 +65,10 @@ def serve(options: argparse.Namespace, key: str, ending: "Ending") -> None:
 
     from inference import ENGINE
     from inference.engine import Engine
+    from inference.node import MAX_WAITING, Node
     from inference.prompts import Templates
     from inference.registry import Registry
-    from inference.server import MAX_WAITING, Node, application
+    from inference.server import application
 
     transformers_logging.disable_progress_bar()
     device = options.device

@@ -1,10 +1,11 @@
 """A model in memory, and the code that answers with it."""
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from runspec.serving import LoadedModel, ModelFacts, ModelRef, Sampling
+from runspec.serving import LoadedModel, ModelFacts, ModelRef, Sampling, TokenTold
 
 from inference.decoder.runner import make_runner
 from inference.encoder import Embedder, MaskFiller
@@ -18,6 +19,8 @@ from inference.prompts import PromptReader, Templates
 from inference.scoring import Scorer
 from inference.sequence import Sequence
 from inference.vocabulary import Vocabulary, vocabulary_of
+
+NOT_FINITE = "its numbers are not finite; its training went wrong"
 
 
 @dataclass(eq=False)
@@ -158,10 +161,16 @@ def warm_up(runner: Runner) -> None:
         Exception: whatever went wrong.
     """
     failures: list[Exception] = []
+
+    def tell(token: TokenTold) -> bool:
+        if not math.isfinite(token.logprob):
+            failures.append(ArithmeticError(NOT_FINITE))
+        return False
+
     sequence = Sequence(
         prompt_ids=[0],
         sampling=Sampling(max_tokens=1, temperature=0),
-        tell=lambda _: False,
+        tell=tell,
         finish=lambda _: None,
         fail=failures.append,
         start=lambda _: None,
