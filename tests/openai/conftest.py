@@ -6,9 +6,8 @@ import httpx
 import openai
 import pytest
 from fake_node import serving
-from serving_lab import make_model, make_node, model, node
-from trivium.accounts import services as accounts
-from trivium.accounts.models import ApiToken, User
+from serving_lab import make_model, make_node, make_secret, model, node
+from trivium.accounts.models import User
 from trivium.asgi import django_application
 
 __all__ = ["make_model", "make_node", "model", "node"]
@@ -25,10 +24,6 @@ def address(transactional_db: None) -> Iterator[str]:
 def secret(bob: User) -> str:
     """Bob's token for talking to models."""
     return make_secret(bob)
-
-
-def make_secret(user: User, scope: ApiToken.Scope = ApiToken.Scope.INFERENCE) -> str:
-    return accounts.create_token(user=user, name="test", scope=scope)[1]
 
 
 @pytest.fixture

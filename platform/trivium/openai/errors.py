@@ -77,12 +77,28 @@ def from_event(event: ErrorEvent) -> ApiError:
 
 
 def from_validation(error: ValidationError) -> ApiError:
-    """Return the first thing wrong with a body, and where it is."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    # Names only: positions, and which kind of several did not fit, say nothing more.
-    path = [str(part) for part in first["loc"]]
-    param = ".".join(path) or None
+    """Return one thing that is wrong with a body, and where it is.
+
+    Where several types were tried, what we say ourselves of one tells most.
+    """
+    errors = error.errors(include_url=False, include_input=False)
+    ours = (one for one in errors if one["type"] == "value_error")
+    first = next(ours, errors[0])
+    param = ".".join(named(first["loc"])) or None
     text = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return invalid(f"the body is not JSON: {text}")
     return invalid(f"{param}: {text}" if param else text, param)
+
+
+def named(location: tuple[str | int, ...]) -> list[str]:
+    """Return where something is wrong, as the sender wrote it.
+
+    Pydantic also tells which of several types was tried (`str`, `list[int]`).
+    """
+    tried = {"str", "int", "float", "bool"}
+    return [
+        str(part)
+        for part in location
+        if isinstance(part, int) or not (part in tried or "[" in part)
+    ]

@@ -11,5 +11,5 @@ urlpatterns = [
     path("v1/chat/completions", views.chat_completions, name="chat"),
     path("v1/completions", views.completions, name="completions"),
     path("v1/embeddings", views.embeddings, name="embeddings"),
-    re_path(r"^v1(/.*)?$", views.not_found, name="not-found"),
+    re_path(r"^v1(?:/.*)?$", views.not_found, name="not-found"),
 ]
