@@ -105,114 +105,23 @@ def test_a_stranger_is_told_what_is_told_of_nothing(address, mallory, node, mode
 # Broken requests ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("wrong", "param"),
-    [
+def test_a_wrong_value_never_reaches_a_node(raw, node, model):
+    for wrong, param in [
         ({"max_tokens": -1}, "max_tokens"),
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"max_completion_tokens": -5}, "max_completion_tokens"),
-        ({"max_tokens": 1.5}, "max_tokens"),
-        ({"max_tokens": "many"}, "max_tokens"),
         ({"n": 1000}, "n"),
-        ({"n": 0}, "n"),
-        ({"n": True}, "n"),
-        ({"temperature": 2.1}, "temperature"),
-        ({"temperature": "hot"}, "temperature"),
-        ({"top_p": 1.5}, "top_p"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
-        ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
-        ({"top_logprobs": 3}, None),
-        ({"logit_bias": {"hello": 1}}, "logit_bias"),
-        ({"logit_bias": {"5": 101}}, "logit_bias"),
-        ({"stop": ["a"] * 17}, "stop"),
-        ({"stop": ""}, "stop"),
-        ({"seed": 2**63}, "seed"),
-        ({"model": 5}, "model"),
-        ({"model": ""}, "model"),
-        ({"messages": []}, "messages"),
-        ({"messages": "hi"}, "messages"),
-        ({"messages": [{"role": "king", "content": "x"}]}, "messages.0.role"),
-        ({"messages": [{"role": "user"}]}, "messages.0"),
-        ({"messages": [{"role": "user", "content": None}]}, "messages.0"),
-        ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
-        (
-            {
-                "messages": [
-                    {
-                        "role": "user",
-                        "content": [{"type": "image_url", "image_url": {"url": "x"}}],
-                    }
-                ]
-            },
-            "messages.0.content.0",
-        ),
         ({"response_format": {"type": "xml"}}, "response_format"),
-        ({"response_format": {"type": "json_schema"}}, "response_format"),
-        ({"tools": [], "tool_choice": "required"}, "tool_choice"),
-        ({"functions": [{"name": "f"}]}, None),
-        ({"chat_template": "{{ x }}"}, None),
-        ({"continue_final_message": True}, None),
-        ({"stream": "yes"}, "stream"),
-    ],
-)
-def test_a_wrong_value_is_refused_by_name(wrong, param, raw, node, model):
-    response = raw.post(CHAT, json=chat(**wrong))
-    assert response.status_code == 400, response.text
-    error = shape(response)
-    assert (error["type"], error["param"]) == ("invalid_request_error", param)
-    assert node.requests == []
-
-
-@pytest.mark.parametrize(
-    ("wrong", "param"),
-    [
-        ({"prompt": []}, "prompt"),
-        ({"prompt": ["x"] * 65}, "prompt"),
-        ({"prompt": {"a": 1}}, "prompt"),
-        ({"prompt": [1, "x"]}, "prompt"),
-        ({}, "prompt"),
-        ({"prompt": "x", "logprobs": 21}, "logprobs"),
-        ({"prompt": "x", "best_of": 5}, None),
-        ({"prompt": "x", "echo": True, "logprobs": 1}, None),
-        ({"prompt": "x", "suffix": "y"}, None),
-        ({"prompt": "x", "max_tokens": 0}, "max_tokens"),
-    ],
-)
-def test_a_wrong_completion_is_refused_by_name(wrong, param, raw, node, model):
-    response = raw.post("/completions", json={"model": MODEL, **wrong})
-    assert response.status_code == 400, response.text
-    assert shape(response)["param"] == param
-    assert node.requests == []
-
-
-@pytest.mark.parametrize("wrong", [[], ["x"] * 2049, 5, None, [1.5]])
-def test_a_wrong_input_of_embeddings_is_refused(wrong, raw, node, model):
-    response = raw.post("/embeddings", json={"model": MODEL, "input": wrong})
-    assert response.status_code == 400
-    assert shape(response)["param"] == "input"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b'"text"',
-        b"null",
-        b"\xff\xfe",
-        b'{"model": "grammar/Tiny", "temperature": NaN, "messages": []}',
-        b'{"model": "\\ud800", "messages": [{"role": "user", "content": "x"}]}',
-        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
-        b'{"model": "grammar/Tiny", "max_tokens": 1' + b"0" * 5000 + b"}",
-    ],
-    ids=range(10),
-)
-def test_what_is_no_request_is_refused(body, raw, node, model):
-    for path in (CHAT, "/completions", "/embeddings"):
-        response = raw.post(path, content=body)
+    ]:
+        response = raw.post(CHAT, json=chat(**wrong))
         assert response.status_code == 400
-        assert shape(response)["type"] == "invalid_request_error"
+        error = shape(response)
+        assert (error["type"], error["param"]) == ("invalid_request_error", param)
+    for body in (b"", b"{", b"[]", b"\xff\xfe"):
+        for path in (CHAT, "/completions", "/embeddings"):
+            response = raw.post(path, content=body)
+            assert response.status_code == 400
+            assert shape(response)["type"] == "invalid_request_error"
+    assert node.requests == []
 
 
 def test_not_a_number_never_reaches_a_node(raw, node, model):
