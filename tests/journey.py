@@ -91,6 +91,9 @@ def walk(up: Up, new_page: Callable[..., Page], book: Path, folder: Path) -> Non
     page.wait_for_url("**/runs/*/")
     address = page.url
 
+    # Its preflight is shown first; then the page turns to the charts by itself.
+    expect(page.locator("#run")).to_have_attribute("data-tab", "charts", timeout=60_000)
+
     # The chart moves without a reload.
     page.evaluate("window.wasNotReloaded = true")
     wait_for(lambda: points_of(page) > 3, timeout_s=120)

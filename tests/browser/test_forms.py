@@ -76,6 +76,8 @@ def test_an_architecture_changes_dials_and_explanation(form):
     expect(page.locator("#more-settings")).to_have_attribute("open", "")
     page.locator("#family-bart").check()
     expect(page.locator("#id_permute_sentences")).to_be_checked()
+    # htmx hears of a new control a moment after it is drawn.
+    expect(page.locator(".htmx-settling, .htmx-added, .htmx-request")).to_have_count(0)
     page.locator("[name=base_model]").select_option(label="Writer")
     expect(page.locator("[name=layers]")).to_have_count(0)
     assert said == []

@@ -151,11 +151,9 @@ def test_only_the_check_of_a_run_is_started(trivium, tuned):
     assert made["kind"] == "preflight"
     assert made["spec"]["training"]["datasets"] == [str(tuned["one"])]
     assert Run.objects.count() == 1
-    refused = trivium(
-        "runs", "start", "pretrain", "--dataset", 1, "--tokenizer", 1, "--check-only"
-    )
+    refused = trivium("runs", "start", "tokenizer", "--dataset", 1, "--check-only")
     assert refused.code == 2
-    assert "--check-only is for sft" in refused.err
+    assert "--check-only is for pretrain, sft, not tokenizer" in refused.err
 
 
 def test_pretraining_goes_on_from_a_model(trivium, ingest, tuned):

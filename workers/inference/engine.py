@@ -88,14 +88,18 @@ class Engine:
             try:
                 work = self._work.get(block=not is_busy)
             except queue.Empty:
-                pass
-            else:
-                if work is None:
-                    break
-                work()
+                is_busy = self._step()
                 continue
-            is_busy = False
-            for runner in list(self.runners):
-                is_busy = runner.step() or is_busy
+            if work is None:
+                break
+            work()
+            is_busy = True  # it may have given a runner something to do
         for runner in list(self.runners):
             self.remove(runner)
+
+    def _step(self) -> bool:
+        """Step each runner once; False where none had anything to do."""
+        is_busy = False
+        for runner in list(self.runners):
+            is_busy = runner.step() or is_busy
+        return is_busy

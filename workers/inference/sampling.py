@@ -97,7 +97,8 @@ def choose_one(logits_V: Tensor, sequence: Sequence, mask_V: Tensor | None) -> i
     if has_penalties(sequence):
         logits_V = penalised(logits_V, sequence)
     if mask_V is not None:
-        logits_V = logits_V.masked_fill(~mask_V, -torch.inf)
+        # Logits behind the tokenizer's last token are padding of the model.
+        logits_V = logits_V[: mask_V.shape[0]].masked_fill(~mask_V, -torch.inf)
     if sampling.temperature == 0:
         return int(logits_V.argmax())
     logits_V = logits_V / sampling.temperature

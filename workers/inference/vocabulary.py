@@ -3,7 +3,10 @@
 from functools import lru_cache
 from typing import Any
 
+from runspec.serving import TokenTold
 from tokenizers import Tokenizer
+
+from inference.sampling import Choice
 
 REPLACEMENT = "\ufffd"
 WINDOW = 64
@@ -19,6 +22,8 @@ class Vocabulary:
         self.tokenizer = tokenizer
         self.special_ids = special_ids
         """Tokens that are no text: never part of what a person reads."""
+        self.for_grammars: Any = None
+        """The tokenizer as the library that constrains answers knows it."""
         self.text_of = lru_cache(maxsize=65_536)(self._text_of)
 
     def _text_of(self, token_id: int) -> str:
@@ -148,3 +153,17 @@ def vocabulary_of(tokenizer: Any) -> Vocabulary:
     added = inner.get_added_tokens_decoder()
     special = {one for one, token in added.items() if token.special}
     return Vocabulary(inner, frozenset(special))
+
+
+def told(vocabulary: Vocabulary, choice: Choice) -> TokenTold:
+    """Return a chosen token as the wire tells it."""
+    return TokenTold.model_construct(
+        id=choice.id,
+        text=vocabulary.text_of(choice.id),
+        bytes=vocabulary.bytes_of(choice.id),
+        logprob=choice.logprob,
+        entropy=choice.entropy,
+        top=tuple(
+            (one, vocabulary.text_of(one), logprob) for one, logprob in choice.top
+        ),
+    )

@@ -111,7 +111,7 @@ def changed_parts(
     parts = ["status", "actions", "side"]
     if run.state == Run.State.FAILED:
         parts.append("failure")
-    drawn = [
+    drawn: list[tuple[str, str]] = [
         (part, render_to_string(f"runs/detail.html#{part}", context, request))
         for part in parts
     ]
@@ -119,6 +119,8 @@ def changed_parts(
         context |= watching.preflight_tab(run)
         part = render_to_string("runs/tabs/preflight.html#live", context, request)
         drawn.append(("preflight", part))
+        if run.is_live:
+            drawn.append(("begun", "{}"))
     return [*drawn, ("counts", json.dumps(watching.counts(run)))]
 
 

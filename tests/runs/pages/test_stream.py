@@ -175,3 +175,19 @@ def test_a_cursor_survives_its_text():
 def test_a_dying_run_ends_the_stream(stream, pretrain, set_state, url):
     Run.objects.filter(pk=pretrain.pk).update(state="cancelled")
     assert names(stream(url("stream", pretrain)))[-1] == "end"
+
+
+def test_who_watched_the_preflight_hears_that_the_run_began(
+    stream, sft, set_state, url
+):
+    set_state(sft, "running", fence=1)
+    events = stream(
+        url("stream", sft) + "?tab=preflight",
+        until=lambda events: "counts" in names(events),
+    )
+    assert "begun" in names(events)
+    elsewhere = stream(
+        url("stream", sft) + "?tab=events",
+        until=lambda events: "counts" in names(events),
+    )
+    assert "begun" not in names(elsewhere)

@@ -10,6 +10,10 @@ const drawn = new Map();
 let counts = null;
 let cursor = run.dataset.cursor;
 let isOver = "finished" in run.dataset;
+let isBeingRead = false;
+for (const sign of ["pointerdown", "keydown", "wheel"]) {
+  addEventListener(sign, () => { isBeingRead = true; }, { once: true, passive: true });
+}
 
 function address(extra) {
   const url = new URL(run.dataset.stream, location.href);
@@ -59,7 +63,14 @@ function take(name, text) {
   else if (name === "counts") showCounts(JSON.parse(text));
   else if (name === "log") extendLog(JSON.parse(text));
   else if (name === "points") run.dispatchEvent(new CustomEvent("run:points"));
+  else if (name === "begun") showWhatBegan();
   else if (name === "end" || name === "gone") finish(name);
+}
+
+function showWhatBegan() {
+  // The check is over: whoever only waits gets the charts; whoever reads it, a link.
+  const wasAskedFor = new URL(location.href).searchParams.has("tab");
+  if (!wasAskedFor && !isBeingRead) location.reload();
 }
 
 function finish(name) {
@@ -72,7 +83,7 @@ function finish(name) {
 function listen() {
   let errors = 0;
   const source = new EventSource(address());
-  for (const name of [...PARTS, "counts", "log", "points", "end", "gone"]) {
+  for (const name of [...PARTS, "counts", "log", "points", "begun", "end", "gone"]) {
     source.addEventListener(name, (event) => {
       errors = 0;
       link.textContent = "";

@@ -1,0 +1,76 @@
+"""One forward pass over rows of any sequences, with keys and values in slots.
+
+Shapes: N rows, W rows whose logits are wanted, C padded width, V vocabulary.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from inference.decoder import kernels
+from inference.decoder.kernels import PANEL
+from inference.decoder.weights import Floats, Indices, Weights
+
+
+class CpuPass:
+    """Weights, and keys and values of `num_slots` sequences."""
+
+    def __init__(self, weights: Weights, num_slots: int) -> None:
+        """Reserve the slots; memory is taken as they fill."""
+        self.weights = weights
+        self.num_threads = max(1, numba.get_num_threads() // 2)
+        """Large products are shared out among half of the cores (NUMBA_NUM_THREADS
+        says how many there are): the others are for trainers and the web, and threads
+        that wait for each other on a busy machine are slower than one."""
+        shape = weights.shape
+        panels = (shape.context // PANEL, shape.num_kv_heads, shape.padded_head, PANEL)
+        rows = (shape.context, shape.num_kv_heads, shape.padded_head)
+        self.keys = np.zeros((num_slots, shape.num_layers, *panels), np.float32)
+        self.values = np.zeros((num_slots, shape.num_layers, *rows), np.float32)
+        num_logits = PANEL * -(-weights.vocab_size // PANEL)
+        self._num_logits = num_logits
+
+    @staticmethod
+    def bytes_per_slot(weights: Weights) -> int:
+        """Memory one sequence of full length takes."""
+        shape = weights.shape
+        heads = shape.num_layers * shape.num_kv_heads
+        return 2 * 4 * heads * shape.padded_head * shape.context
+
+    def forward(
+        self, ids_N: Indices, slots_N: Indices, positions_N: Indices, wanted_W: Indices
+    ) -> Floats:
+        """Read tokens into their slots; return logits_WV of the wanted rows.
+
+        Rows of one slot follow each other, and all positions before theirs have been
+        read.
+        """
+        weights = self.weights
+        x_NC = weights.embeddings_VC[ids_N]
+        if weights.shape.is_gpt2:
+            x_NC += weights.positions_TC[positions_N]
+        kernels.run_layers(
+            x_NC, slots_N, positions_N, self.keys, self.values,
+            weights.matrices, weights.matrix_places,
+            weights.vectors, weights.vector_places,
+            weights.cosines_TD, weights.sines_TD, weights.shape, self.num_threads,
+        )  # fmt: skip
+        logits_WV = np.empty((len(wanted_W), self._num_logits), np.float32)
+        if len(wanted_W):
+            kernels.run_head(
+                x_NC[wanted_W], weights.matrices, weights.head_place, weights.vectors,
+                weights.norm_place, weights.norm_bias_place, logits_WV, weights.shape,
+                self.num_threads,
+            )  # fmt: skip
+        return logits_WV[:, : weights.vocab_size]
+
+    def copy_prefix(self, *, source: int, target: int, num_tokens: int) -> None:
+        """Give a slot the keys and values of the first tokens of another."""
+        num_panels = -(-num_tokens // PANEL)
+        self.keys[target, :, :num_panels] = self.keys[source, :, :num_panels]
+        self.values[target, :, :num_tokens] = self.values[source, :, :num_tokens]
+
+
+def indices(values: list[int]) -> npt.NDArray[np.int64]:
+    """Return whole numbers as the kernels take them."""
+    return np.array(values, np.int64)
