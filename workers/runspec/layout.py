@@ -6,6 +6,8 @@ A run's folder (`runs/<id>/`):
     trainer-<fence>.log       what it prints
     stop-<fence>              asks the ranks of a distributed attempt to stop
     checkpoints/step-<n>/     complete checkpoints (see `runspec.manifest`)
+    served/                   config and tokenizer of a pretraining run: what its
+                              checkpoints need beside their weights to be talked to
     output/                   what the run made; published to storage when it succeeds
 
 A dataset's folder: `dataset.json` (DatasetCard) beside Parquet shards.
@@ -20,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 CHECKPOINTS = "checkpoints"
 OUTPUT = "output"
+SERVED = "served"
 DATASET_CARD = "dataset.json"
 TOKENIZER_REPORT = "report.json"
 MAX_LABELS = 1_000

@@ -1,11 +1,12 @@
 """Writing a trained model: Hugging Face layout, safetensors, tokenizer, card."""
 
+import copy
 import shutil
 from pathlib import Path
 from typing import Any
 
 from runspec import PretrainSpec
-from runspec.layout import OUTPUT
+from runspec.layout import OUTPUT, SERVED
 from transformers.utils import logging as transformers_logging
 
 from trainer.architectures import LanguageModel
@@ -41,6 +42,23 @@ def save_model(
     model.to("cpu").save_pretrained(output)
     tokenizer.save(output)
     write_card(output, card_facts(spec, facts, lineage))
+
+
+def save_config(folder: Path, model: LanguageModel, tokenizer: ModelTokenizer) -> None:
+    """Fill `served/` with what a checkpoint needs beside its weights to be talked to.
+
+    By the first attempt, and by one rename: a reader sees all of it or nothing.
+    """
+    final, temporary = folder / SERVED, folder / f".tmp-{SERVED}"
+    if final.exists():
+        return
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    config = copy.deepcopy(model.config)
+    config.architectures = [type(model).__name__]
+    config.save_pretrained(temporary)
+    tokenizer.save(temporary)
+    temporary.rename(final)
 
 
 def card_facts(

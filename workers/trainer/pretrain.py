@@ -28,7 +28,7 @@ from trainer.hardware import (
 )
 from trainer.library_forward import training_forward
 from trainer.loop import NOT_FINITE_ADVICE, Batch, Trainer, measure
-from trainer.model_folder import save_model
+from trainer.model_folder import save_config, save_model
 from trainer.objectives import evaluation_batches, training_batches
 from trainer.pretrain_parts import (
     Parts,
@@ -108,6 +108,8 @@ class Pretraining:
         model = build_model_of(parts, context.report).to(device)
         if not ranks.is_first:
             torch.manual_seed(torch.initial_seed() + ranks.rank)  # dropout of its own
+        else:
+            save_config(context.folder, model, parts.tokenizer)
         optimizer = optimizer_of(spec, model)
         # How it computes is decided once: a resumed run must not change its numbers.
         state: dict[str, Any] = {

@@ -1,0 +1,1 @@
+"""Models people can talk to: where they run, and the way there."""
