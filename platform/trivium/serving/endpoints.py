@@ -88,11 +88,14 @@ async def generate(
     assert endpoint is not None
     try:
         path, body = asked(choice, request)
-        yield prompt_event(choice, request)
         translation = Translation(is_chat="chat" in path)
         chunks = _chunks(endpoint, path, body)
+        has_begun = False
         async with aclosing(chunks):
             async for chunk in chunks:
+                if not has_begun:  # not before: a refusal shall come first
+                    has_begun = True
+                    yield prompt_event(choice, request)
                 for event in translation.events(chunk):
                     yield event
         if len(translation.finished) < request.n:
