@@ -17,8 +17,13 @@ Result = TypeVar("Result")
 class Runner(Protocol):
     """A loaded model that answers sequences. Called on the engine's thread only."""
 
-    num_running: int
-    num_waiting: int
+    @property
+    def num_running(self) -> int:
+        """Sequences that have a slot."""
+
+    @property
+    def num_waiting(self) -> int:
+        """Sequences that wait for one."""
 
     def add(self, sequence: Sequence) -> None:
         """Take a sequence in; it waits for a slot."""
@@ -46,6 +51,11 @@ class Engine:
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread works; nothing is answered any more where it does not."""
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """End the thread; sequences that are left fail."""

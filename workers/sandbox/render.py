@@ -91,6 +91,11 @@ class Renderer:
             for item in answer["rendered"]
         ]
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the child is there; one that broke its limits is not."""
+        return self._child.poll() is None
+
     def _ask(self, request: bytes, patience_s: float) -> bytes:
         """Send a line and return a line; the child dies where it does not answer."""
         assert self._child.stdin is not None

@@ -5,12 +5,11 @@ token stays text: what a person wrote can never end a turn.
 """
 
 import json
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from runspec import SftSpec
+from sandbox.encoding import TextEncoder, special_variables
 from sandbox.errors import TemplateError
 from sandbox.render import Conversation, ConversationError, Rendered, Renderer
 from sandbox.templates import CHATML, TEMPLATES
@@ -20,8 +19,6 @@ from trainer.errors import BadInputError
 from trainer.sft.rows import Example, RowError
 
 IGNORED = -100
-BREAK = "\ue0fa"
-"""Breaks the name of a special token in a person's text until it is encoded."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +82,10 @@ class ChatEncoder:
     renderer: Renderer
     learns_all: bool
     """Whether every token is learnt, or only what the assistant says."""
-    _specials: re.Pattern[str] = field(init=False)
+    text: TextEncoder = field(init=False)
 
     def __post_init__(self) -> None:
-        names = sorted(map(str, self.tokenizer.all_special_tokens), key=len)[::-1]
-        names += [t for t in self.tokenizer.get_added_vocab() if t not in names]
-        self._specials = re.compile("|".join(map(re.escape, names)) or r"(?!)")
+        self.text = TextEncoder(self.tokenizer)
 
     def __call__(self, rows: list[dict[str, Any]], kind: str) -> list[Example]:
         """Encode rows of a dataset.
@@ -108,7 +103,7 @@ class ChatEncoder:
         try:
             return self.renderer.render(
                 self.template.source,
-                [self._broken(conversation) for conversation in conversations],
+                [self.text.broken(conversation) for conversation in conversations],
                 variables=special_variables(self.tokenizer),
                 add_generation_prompt=as_prompt,
                 find_spans=not self.learns_all and not as_prompt,
@@ -125,70 +120,17 @@ class ChatEncoder:
                 "Choose another chat_template.",
             ) from error
 
-    def _broken(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._specials.sub(lambda found: _break(found[0]), value)
-        if isinstance(value, list):
-            return [self._broken(item) for item in value]
-        if isinstance(value, dict):
-            return {key: self._broken(item) for key, item in value.items()}
-        return value
-
-    def encode(self, text: str) -> Iterator[tuple[int, int, int]]:
-        """Yield (id, start, end) of each token of a rendered text, in characters."""
-        backend = self.tokenizer.backend_tokenizer
-        if BREAK not in text:
-            backend.encode_special_tokens = False
-            encoding = backend.encode(text, add_special_tokens=False)
-            for one, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-                yield one, start, end
-            return
-        at = 0
-        for found in [*self._specials.finditer(text), None]:
-            stop = len(text) if found is None else found.start()
-            yield from self._plain(text[at:stop], at)
-            if found is not None:
-                special = self.tokenizer.convert_tokens_to_ids(found[0])
-                yield special, found.start(), found.end()
-                at = found.end()
-
-    def _plain(self, piece: str, at: int) -> Iterator[tuple[int, int, int]]:
-        """Encode text whose special tokens, mended, are text all the same."""
-        places = [place for place, one in enumerate(piece) if one != BREAK]
-        backend = self.tokenizer.backend_tokenizer
-        backend.encode_special_tokens = True
-        encoding = backend.encode(piece.replace(BREAK, ""), add_special_tokens=False)
-        backend.encode_special_tokens = False
-        for one, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-            if end > start:
-                yield one, at + places[start], at + places[end - 1] + 1
-            else:
-                yield one, at, at
-
     def _example(self, rendered: Rendered) -> Example:
         ids, labels = [], []
         spans = iter(rendered.spans)
         span = next(spans, None)
-        for one, start, end in self.encode(rendered.text):
+        for one, start, end in self.text.encode(rendered.text):
             while span is not None and start >= span[1]:
                 span = next(spans, None)
             is_said = span is not None and span[0] <= start and end <= span[1]
             ids.append(one)
             labels.append(one if self.learns_all or is_said else IGNORED)
         return Example(ids, labels, len(ids))
-
-
-def _break(name: str) -> str:
-    return name[:1] + BREAK + name[1:]
-
-
-def special_variables(tokenizer: PreTrainedTokenizerFast) -> dict[str, str]:
-    """Return the special tokens a template may name."""
-    return {
-        name: str(token)
-        for name, token in tokenizer.special_tokens_map.items()
-        if isinstance(token, str)
-    }
 
 
 def end_of_turns(encoder: ChatEncoder, conversations: list[Conversation]) -> str:
@@ -200,7 +142,7 @@ def end_of_turns(encoder: ChatEncoder, conversations: list[Conversation]) -> str
     found: set[int | None] = set()
     ends: set[str] = set()
     for rendered in encoder.render(conversations):
-        tokens = list(encoder.encode(rendered.text))
+        tokens = list(encoder.text.encode(rendered.text))
         for start, end in rendered.spans:
             inside = [t for t in tokens if t[1] >= start and t[2] <= end]
             last = inside[-1][0] if inside else None

@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset
 from runspec import SftSpec
 from runspec.sft import KINDS_OF
+from sandbox.encoding import special_variables
 from sandbox.render import renderer
 from torch import nn
 from transformers import PreTrainedTokenizerFast, set_seed
@@ -30,7 +31,6 @@ from trainer.sft.chat import (
     add_tokens,
     conversation_of,
     end_of_turns,
-    special_variables,
     template_of,
 )
 from trainer.sft.loading import context_of, load_model, load_tokenizer
@@ -191,7 +191,7 @@ def ask_in_chat(
             prompt=str(conversation["messages"][-1]["content"])
             if conversation["messages"]
             else "",
-            ids=[one for one, _, _ in encoder.encode(prompt.text)],
+            ids=[one for one, _, _ in encoder.text.encode(prompt.text)],
             right=answer,
         )
         for conversation, prompt, answer in zip(
