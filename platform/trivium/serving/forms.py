@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from trivium.runs.fields import Switch
 from trivium.serving.models import Endpoint
 from trivium.serving.services import MAX_API_KEY, MAX_URL
 
@@ -47,10 +48,16 @@ class ChangeEndpointForm(EndpointForm):
 
     name = None  # type: ignore[assignment]
     is_enabled = forms.BooleanField(
-        label="In use", required=False, help_text="Its models are offered to everyone."
+        label="In use",
+        required=False,
+        widget=Switch,
+        help_text="Its models are offered to everyone.",
     )
     drops_key = forms.BooleanField(
-        label="Remove the key", required=False, help_text="Send no key any more."
+        label="Remove the key",
+        required=False,
+        widget=Switch,
+        help_text="Send no key any more.",
     )
 
     def __init__(self, *args: Any, endpoint: Endpoint, **kwargs: Any) -> None:
@@ -61,6 +68,7 @@ class ChangeEndpointForm(EndpointForm):
             "is_enabled": endpoint.is_enabled,
         }
         super().__init__(*args, **kwargs)
+        self.fields["model_ids"].help_text = "One id a line."
         if endpoint.has_api_key:
             self.fields[
                 "api_key"
