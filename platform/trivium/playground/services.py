@@ -19,6 +19,10 @@ SEED_BITS = 53
 """So that browsers' numbers hold a seed exactly."""
 
 
+class StillAnsweringError(ValueError):
+    """A message would stand behind an answer that is not there yet."""
+
+
 def start_conversation(
     *, project: Project, created_by: User, choice_id: str, **settings: Any
 ) -> Conversation:
@@ -54,9 +58,14 @@ def send_message(
     An edited message is sent with the parent of the one it replaces.
 
     Raises:
+        StillAnsweringError: `parent` is an answer that is still being written.
         DoesNotFitError: the conversation is longer than the model sees.
         ServingError: nobody can say whether it is.
     """
+    if is_being_written(parent):
+        raise StillAnsweringError(
+            "The model is still answering. Stop it (Esc) or wait, then send this."
+        )
     before = branch_up_to(conversation, parent)
     said = [*messages_of(before, conversation.system)]
     said.append({"role": "user", "content": content})
@@ -71,6 +80,14 @@ def send_message(
         if not conversation.title:
             change_conversation(conversation, title=title_of(content))
         return _answer(conversation, sender, choice, message, fitted)
+
+
+def is_being_written(message: Message | None) -> bool:
+    """Whether a message is an answer whose end is not known."""
+    if message is None:
+        return False
+    running = Generation.objects.filter(message=message)
+    return running.exclude(state__in=Generation.OVER).exists()
 
 
 def answer_again(

@@ -52,7 +52,7 @@ def send_message(
             content=composer.cleaned_data["content"],
             parent=parent_of(request, conversation),
         )
-    except (DoesNotFitError, ServingError) as error:
+    except (services.StillAnsweringError, DoesNotFitError, ServingError) as error:
         composer.add_error("content", str(error))
         if pk is None:
             conversation.delete()
