@@ -1,9 +1,14 @@
 // A conversation while it is had: streams, stop, keys. All else the server draws.
 
 const MAX_GAP = 80;
+const MEASURE_MS = 400;
+let measuring = 0;
 const drawer = document.getElementById("drawer");
 
 function composer() { return document.querySelector("[data-composer]"); }
+
+// How the draft lies in the model's window is drawn anew.
+function measure() { document.body.dispatchEvent(new Event("measure")); }
 
 // Panels are open where there is room for them.
 const wide = matchMedia("(min-width: 1100px)");
@@ -12,6 +17,7 @@ function unfold() {
 }
 wide.addEventListener("change", unfold);
 unfold();
+document.body.addEventListener("htmx:oobAfterSwap", () => { if (wide.matches) unfold(); });
 
 function fitHeight(area) {
   area.style.height = "auto";
@@ -74,7 +80,7 @@ async function complete(turn) {
   const hadFocus = turn.contains(document.activeElement) || document.activeElement === document.body;
   const wasAtEnd = isAtEnd();
   await htmx.ajax("GET", turn.dataset.turnUrl, { target: turn, swap: "outerHTML" });
-  document.body.dispatchEvent(new Event("measure"));
+  measure();
   if (wasAtEnd) toEnd();
   if (hadFocus) composer()?.focus({ preventScroll: true });
 }
@@ -105,7 +111,11 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("input", (event) => {
-  if (event.target.matches("[data-composer]")) fitHeight(event.target);
+  if (event.target.matches("[data-composer]")) {
+    fitHeight(event.target);
+    clearTimeout(measuring);
+    measuring = setTimeout(measure, MEASURE_MS);
+  }
   const filter = event.target.dataset.filter;
   if (filter) {
     const wanted = event.target.value.trim().toLocaleLowerCase();
@@ -121,7 +131,7 @@ document.addEventListener("change", (event) => {
     if (!document.querySelector("[data-conversation]")) url.searchParams.set("model", event.target.value);
     if (url.href !== location.href) location.assign(url);
   }
-  if (event.target.closest("#settings")) document.body.dispatchEvent(new Event("measure"));
+  if (event.target.closest("#settings")) measure();
 });
 
 document.addEventListener("keydown", (event) => {
@@ -176,5 +186,5 @@ const area = composer();
 if (area) {
   fitHeight(area);
   if (wide.matches) area.focus({ preventScroll: true });
-  document.body.dispatchEvent(new Event("measure"));
+  measure();
 }
