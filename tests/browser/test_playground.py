@@ -198,3 +198,26 @@ def test_a_lost_node_is_said_and_tried_again(page, address, node):
     page.get_by_role("button", name="Try to go on").click()
     page.locator(".said--assistant", has_text="2/2").wait_for()
     assert node.requests[-1].answered_ids == (0, 1)
+
+
+def test_an_editor_opens_in_sight_and_escape_leaves_it(page, address, node):
+    node.delay_s = 0
+    node.words = ["One more.\n\n"] * 30
+    page.goto(address)
+    send(page, "First")
+    answers(page).get_by_role("button", name="Regenerate").wait_for()
+    answers(page).get_by_text("Edit", exact=True).click()
+    area = answers(page).locator("textarea")
+    wait_for(lambda: area.evaluate("area => area === document.activeElement"))
+    below = page.locator(".composer").bounding_box()["y"]
+    keep = answers(page).get_by_role("button", name="Keep as a new version")
+    box = keep.bounding_box()
+    assert box["y"] + box["height"] <= below
+    page.keyboard.press("Escape")
+    assert area.is_hidden()
+
+
+def test_the_keys_are_listed(page, address):
+    page.goto(address)
+    page.locator("[data-keys-open]").click()
+    assert page.get_by_text("Stop the answer, keeping what you saw").is_visible()

@@ -171,6 +171,11 @@ document.addEventListener("keydown", (event) => {
     if (event.target.value.trim()) event.target.form.requestSubmit();
     return;
   }
+  const edit = event.target.closest(".edit[open]");
+  if (edit && event.key === "Escape") {
+    closeEdit(edit);
+    return;
+  }
   if (event.key === "Escape") {
     const live = document.querySelector("[data-stop-url]");
     if (live) stop(live);
@@ -189,7 +194,22 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// An editor opens where it can be seen; Escape and its button close it.
+document.addEventListener("toggle", (event) => {
+  if (!event.target.matches?.(".edit") || !event.target.open) return;
+  const area = event.target.querySelector("textarea");
+  fitHeight(area);
+  event.target.scrollIntoView({ block: "nearest" });
+  area.focus({ preventScroll: true });
+}, true);
+
+function closeEdit(edit) {
+  edit.open = false;
+  edit.querySelector("summary").focus({ preventScroll: true });
+}
+
 document.addEventListener("click", (event) => {
+  if (event.target.matches("[data-close-edit]")) closeEdit(event.target.closest(".edit"));
   if (event.target.closest("[data-close-drawer]")) drawer?.close();
   if (event.target === drawer) drawer.close();
 });
