@@ -9,6 +9,7 @@ from trivium.api.parsing import StrictParser, refuse_unknown_parameters
 from trivium.datasets.api import router as datasets
 from trivium.datasets.importing_api import router as importing
 from trivium.models.api import router as models
+from trivium.playground.api import router as generations
 from trivium.projects.api import router as projects
 from trivium.runs.api import router as runs
 from trivium.runs.compare_api import router as comparing
@@ -66,6 +67,7 @@ def build_api() -> NinjaAPI:
         "models": models,
         "runs": runs,
         "sweeps": sweeps,
+        "generations": generations,
         "workers": workers,
     }.items():
         built.add_router(f"/{noun}", router, tags=[noun])

@@ -3,7 +3,8 @@
 The process of the first reader writes; readers of other processes look into the log.
 When the last reader here has been gone for a moment, writing is suspended and the slot
 on the node is free; the next reader has it go on, with the very tokens it would have
-had (`inference.sampling`). A process that dies is noticed by its silence.
+had (`inference.sampling`). What endpoints answer is written to its end, since they
+cannot go on in the middle. A process that dies is noticed by its silence.
 """
 
 import asyncio
@@ -51,6 +52,8 @@ class Live:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     """Writes, if this process does."""
+    must_finish: bool = False
+    """Whether what answers could not go on later, so that nobody breaks it off."""
     leaving: asyncio.TimerHandle | None = None
 
     def announce(self) -> None:
@@ -67,6 +70,18 @@ async def read(generation_id: int, after: int) -> AsyncGenerator[Entry | None, N
 
     Ends with the last entry, or where the generation is gone.
     """
+    async with aclosing(read_batches(generation_id, after)) as batches:
+        async for batch in batches:
+            if not batch:
+                yield None
+            for entry in batch:
+                yield entry
+
+
+async def read_batches(
+    generation_id: int, after: int
+) -> AsyncGenerator[list[Entry], None]:
+    """Yield what `read` does, together what there was; nothing is a sign of life."""
     live = _live.setdefault(generation_id, Live())
     live.num_readers += 1
     if live.leaving:
@@ -77,10 +92,11 @@ async def read(generation_id: int, after: int) -> AsyncGenerator[Entry | None, N
     try:
         while True:
             news = live.news
-            for entry in await in_thread(log.entries_after)(generation_id, after):
-                after, said_at = entry.seq, time.monotonic()
-                yield entry
-                if entry.is_last:
+            entries = await in_thread(log.entries_after)(generation_id, after)
+            if entries:
+                after, said_at = entries[-1].seq, time.monotonic()
+                yield entries
+                if entries[-1].is_last:
                     return
             if is_over:  # its last entry was seen before
                 return
@@ -93,7 +109,7 @@ async def read(generation_id: int, after: int) -> AsyncGenerator[Entry | None, N
                     continue
             if time.monotonic() - said_at > HEARTBEAT_S:
                 said_at = time.monotonic()
-                yield None
+                yield []
             is_ours = live.task is not None and not live.task.done()
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S if is_ours else POLL_S):
@@ -116,7 +132,11 @@ def _leave(generation_id: int, live: Live) -> None:
     def let_go() -> None:
         if live.num_readers:
             return
-        _live.pop(generation_id, None)
+        if live.must_finish and live.task is not None and not live.task.done():
+            live.task.add_done_callback(lambda _: let_go())
+            return
+        if _live.get(generation_id) is live:
+            del _live[generation_id]
         if live.task is not None:
             live.task.cancel()
 
@@ -172,7 +192,8 @@ class Writing:
     async def let_go(self) -> None:
         """Stop writing, because nobody reads any more.
 
-        Servers of others cannot go on in the middle: their answer ends here.
+        Servers of others cannot go on in the middle: where this process ends before
+        their answer does, it ends with it.
         """
         if self.can_go_on:
             await in_thread(log.suspend)(self.claim)
@@ -190,6 +211,7 @@ class Writing:
             )
             return
         self.can_go_on = choice.endpoint is None
+        self.live.must_finish = not self.can_go_on
         request = request_of(self.claim, choice)
         events = client.generate(choice, request)
         async with aclosing(events):

@@ -32,12 +32,38 @@ function toEnd() { scrollTo({ top: document.documentElement.scrollHeight }); }
 
 // Streams ---------------------------------------------------------------------------
 
+const followed = new Map();
+
+// What is no longer on the page is not followed: a browser has few connections.
+function forgetGone() {
+  for (const [turn, source] of followed) {
+    if (turn.isConnected) continue;
+    source.close();
+    followed.delete(turn);
+  }
+}
+
+// The server draws what a model writes: what is settled once, the rest anew each time.
+function draw(place, told) {
+  if (told.is_first) {
+    const [settled, tail] = [document.createElement("div"), document.createElement("div")];
+    settled.className = "said__settled";
+    tail.className = "said__tail";
+    place.replaceChildren(settled, tail);
+    place.classList.add("prose", "said__text--drawn");
+  }
+  const [settled, tail] = place.children;
+  settled.insertAdjacentHTML("beforeend", told.settled);
+  tail.innerHTML = told.tail;
+}
+
 function follow(turn) {
   if (turn.dataset.isFollowed) return;
   turn.dataset.isFollowed = "yes";
   const place = turn.querySelector("[data-text]");
   const status = turn.querySelector("[data-status]");
   const source = new EventSource(turn.dataset.stream);
+  followed.set(turn, source);
   let began = 0;
   let count = 0;
 
@@ -52,9 +78,10 @@ function follow(turn) {
   source.addEventListener("tokens", (event) => {
     const told = hear(event);
     const wasAtEnd = isAtEnd();
-    place.append(told.text);
+    if (told.tail === undefined) place.append(told.text);
+    else draw(place, told);
+    if (began) count += told.num ?? told.tokens.length;
     began ||= performance.now();
-    count += told.tokens.length;
     const seconds = (performance.now() - began) / 1000;
     if (status && seconds > 0.5) status.textContent = `${Math.round(count / seconds)} tokens/s`;
     if (wasAtEnd) toEnd();
@@ -73,6 +100,9 @@ function follow(turn) {
 }
 
 async function complete(turn) {
+  followed.get(turn)?.close();
+  followed.delete(turn);
+  if (!turn.isConnected) return;
   if ("reload" in turn.dataset) {
     location.reload();
     return;
@@ -141,6 +171,11 @@ document.addEventListener("keydown", (event) => {
     if (event.target.value.trim()) event.target.form.requestSubmit();
     return;
   }
+  const edit = event.target.closest(".edit[open]");
+  if (edit && event.key === "Escape") {
+    closeEdit(edit);
+    return;
+  }
   if (event.key === "Escape") {
     const live = document.querySelector("[data-stop-url]");
     if (live) stop(live);
@@ -159,7 +194,22 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// An editor opens where it can be seen; Escape and its button close it.
+document.addEventListener("toggle", (event) => {
+  if (!event.target.matches?.(".edit") || !event.target.open) return;
+  const area = event.target.querySelector("textarea");
+  fitHeight(area);
+  event.target.scrollIntoView({ block: "nearest" });
+  area.focus({ preventScroll: true });
+}, true);
+
+function closeEdit(edit) {
+  edit.open = false;
+  edit.querySelector("summary").focus({ preventScroll: true });
+}
+
 document.addEventListener("click", (event) => {
+  if (event.target.matches("[data-close-edit]")) closeEdit(event.target.closest(".edit"));
   if (event.target.closest("[data-close-drawer]")) drawer?.close();
   if (event.target === drawer) drawer.close();
 });
@@ -168,8 +218,34 @@ document.body.addEventListener("htmx:afterSwap", (event) => {
   if (event.target === drawer) drawer.showModal();
 });
 
+// Code is made to be taken along.
+function addCopyButtons() {
+  for (const block of document.querySelectorAll(".turns .prose:not([aria-busy]) pre")) {
+    if (block.querySelector("button")) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy-code";
+    button.textContent = "Copy";
+    block.append(button);
+  }
+}
+
+document.addEventListener("click", async (event) => {
+  if (!event.target.matches(".copy-code")) return;
+  const code = event.target.parentElement.querySelector("code");
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    event.target.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(code);
+    event.target.textContent = "Press Ctrl-C";
+  }
+});
+
 document.body.addEventListener("htmx:load", () => {
+  forgetGone();
   followAll();
+  addCopyButtons();
   const area = composer();
   if (area) fitHeight(area);
 });
@@ -181,6 +257,7 @@ document.body.addEventListener("htmx:afterSettle", (event) => {
 });
 
 followAll();
+addCopyButtons();
 if (document.querySelector("[data-turn]")) toEnd();
 const area = composer();
 if (area) {
