@@ -242,6 +242,7 @@ INSTALLED_APPS = [
     "trivium.runs",
     "trivium.workers",
     "trivium.serving",
+    "trivium.playground",
     "trivium.openai",
     "trivium.metrics",
     "trivium.pages",

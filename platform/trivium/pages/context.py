@@ -30,12 +30,15 @@ class Rail(NamedTuple):
     links: list[Link]
 
 
+MINOR = {"Tokenizers"}
+"""Left out of a phone's bottom bar, which has room for five."""
 PROJECT_LINKS = (
     ("Pipeline", "pipeline", "pages:project-home"),
     ("Data", "data", "datasets:list"),
     ("Tokenizers", "tokenizers", "tokenizers:list"),
     ("Models", "models", "models:list"),
     ("Runs", "runs", "runs:list"),
+    ("Playground", "playground", "playground:home"),
 )
 
 
@@ -57,7 +60,7 @@ def rail(request: HttpRequest) -> Rail:
     links = []
     if slug:
         links = [
-            link(request, label, icon, name, slug)
+            link(request, label, icon, name, slug, minor=label in MINOR)
             for label, icon, name in PROJECT_LINKS
         ]
         links.append(

@@ -563,3 +563,44 @@ def run_head(
         False,
         num_threads,
     )
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def summarise_row(logits, distances, shares, powers):
+    """Return the likeliest token, log of the sum of exponentials, and the entropy.
+
+    With d = logit - largest: log Z = largest + log S, S = sum of exp d, and the entropy
+    is log S - sum of d exp d / S. Distances below -10,000 count as that.
+    """
+    num = logits.shape[0]
+    largest = logits[0]
+    for i in range(num):
+        largest = max(largest, logits[i])
+    for i in range(num):
+        distances[i] = max(logits[i] - largest, np.float32(-1e4))
+        shares[i] = distances[i]
+    exponentiate(shares, powers, num)
+    total, weighted = np.float32(0), np.float32(0)
+    for i in range(num):
+        total += shares[i]
+        weighted += shares[i] * distances[i]
+    best = 0
+    while best < num - 1 and logits[best] != largest:
+        best += 1
+    return best, largest + np.log(total), np.log(total) - weighted / total
+
+
+@njit(nogil=True, cache=True)
+def summarise(logits_BV):
+    """Summarise each row: (likeliest tokens, logs of sums, entropies)."""
+    num_rows, num = logits_BV.shape
+    best_B = np.empty(num_rows, np.int64)
+    log_total_B = np.empty(num_rows, np.float32)
+    entropy_B = np.empty(num_rows, np.float32)
+    distances, shares = np.empty(num, np.float32), np.empty(num, np.float32)
+    powers = np.empty(num, np.int32)
+    for row in range(num_rows):
+        best_B[row], log_total_B[row], entropy_B[row] = summarise_row(
+            logits_BV[row], distances, shares, powers
+        )
+    return best_B, log_total_B, entropy_B
