@@ -4,16 +4,19 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import node_lab
 import openai
 import pytest
+from django.utils import timezone
 from node_lab import CHAT, NodeProcess, write_model
 from runspec.serving import NodeState
 from trivium.models.models import LanguageModel
 from trivium.serving import services
 from trivium.serving.keys import node_key
+from trivium.serving.models import Node
 
 HI = [{"role": "user", "content": "Hi you"}]
 SAME = {"temperature": 0, "max_tokens": 12}
@@ -49,6 +52,8 @@ def _announced(process, storage, settings, project):
     settings.STORAGE_URL = f"file://{storage}"
     state = NodeState.model_validate(process.state())
     services.announce_node(name="real", url=process.url, state=state)
+    # Nobody here renews it, and the first model may take long to get ready.
+    Node.objects.update(heartbeat=timezone.now() + timedelta(hours=1))
     for name, (_, architecture, stage, _) in KINDS.items():
         LanguageModel.objects.create(
             project=project,
