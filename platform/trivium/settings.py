@@ -169,7 +169,8 @@ def databases() -> dict[str, Any]:
             "PORT": parts.port or 5432,
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
-            "CONN_MAX_AGE": 60,
+            # Streams come and go on any thread: a connection kept by each would pile up.
+            "CONN_MAX_AGE": 0,
             "CONN_HEALTH_CHECKS": True,
         }
     }

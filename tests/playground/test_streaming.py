@@ -5,6 +5,8 @@ import time
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.db.models.functions import Now
 from playground_lab import numbers
 from trivium.playground import log, streaming
@@ -48,6 +50,8 @@ def run(work):
         finally:
             # Whoever left last is let go after a moment.
             await asyncio.sleep(0.1)
+            # A request would have closed the connection of Django's own thread.
+            await sync_to_async(connections.close_all)()
 
     return asyncio.run(go())
 
