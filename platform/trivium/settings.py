@@ -230,6 +230,7 @@ INSTALLED_APPS = [
     "trivium.runs",
     "trivium.workers",
     "trivium.serving",
+    "trivium.playground",
     "trivium.metrics",
     "trivium.pages",
 ]

@@ -3,6 +3,7 @@
 Shapes: N rows, W rows whose logits are wanted, C padded width, V vocabulary.
 """
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +18,10 @@ class CpuPass:
     def __init__(self, weights: Weights, num_slots: int) -> None:
         """Reserve the slots; memory is taken as they fill."""
         self.weights = weights
+        self.num_threads = max(1, numba.get_num_threads() // 2)
+        """Large products are shared out among half of the cores (NUMBA_NUM_THREADS
+        says how many there are): the others are for trainers and the web, and threads
+        that wait for each other on a busy machine are slower than one."""
         shape = weights.shape
         panels = (shape.context // PANEL, shape.num_kv_heads, shape.padded_head, PANEL)
         rows = (shape.context, shape.num_kv_heads, shape.padded_head)
@@ -48,13 +53,14 @@ class CpuPass:
             x_NC, slots_N, positions_N, self.keys, self.values,
             weights.matrices, weights.matrix_places,
             weights.vectors, weights.vector_places,
-            weights.cosines_TD, weights.sines_TD, weights.shape,
+            weights.cosines_TD, weights.sines_TD, weights.shape, self.num_threads,
         )  # fmt: skip
         logits_WV = np.empty((len(wanted_W), self._num_logits), np.float32)
         if len(wanted_W):
             kernels.run_head(
                 x_NC[wanted_W], weights.matrices, weights.head_place, weights.vectors,
                 weights.norm_place, weights.norm_bias_place, logits_WV, weights.shape,
+                self.num_threads,
             )  # fmt: skip
         return logits_WV[:, : weights.vocab_size]
 

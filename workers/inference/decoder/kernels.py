@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -28,6 +28,9 @@ PANEL = 2 * LANES
 HAS_WIDE_REGISTERS = binding.get_host_cpu_features().get("avx512f", False)
 MOST_ROWS = 8 if HAS_WIDE_REGISTERS else 2
 """Rows taken at a time: as many as there are registers for."""
+
+WORTH_SHARING = 2**21
+"""Products below this many are computed before other threads would have begun."""
 
 FLOAT, SHORT = ir.FloatType(), ir.IntType(16)
 INDEX, LANE_INDEX = ir.IntType(64), ir.IntType(32)
@@ -264,14 +267,30 @@ def tiles_apart(
 
 
 @njit(nogil=True, cache=True)
-def multiply(x_NI, num_in, matrices, at, y_NO, num_out, adds):
+def multiply_panel(x_NI, num_in, matrices, at, y_NO, panel, adds):
+    """Compute one panel of `multiply`."""
+    tiles(
+        x_NI, 0, x_NI.shape[1], x_NI.shape[0],
+        matrices, at + panel * num_in * PANEL, PANEL, num_in,
+        y_NO, panel * PANEL, y_NO.shape[1], adds,
+    )  # fmt: skip
+
+
+@njit(nogil=True, cache=True, parallel=True)
+def multiply_shared_out(x_NI, num_in, matrices, at, y_NO, num_out, adds):
+    """`multiply`, its panels shared out among threads."""
+    for panel in prange(num_out // PANEL):
+        multiply_panel(x_NI, num_in, matrices, at, y_NO, panel, adds)
+
+
+@njit(nogil=True, cache=True)
+def multiply(x_NI, num_in, matrices, at, y_NO, num_out, adds, num_threads):
     """y (+)= x @ W.T, W laid out in panels at a place of `matrices`."""
+    if num_threads > 1 and num_in * num_out * x_NI.shape[0] >= WORTH_SHARING:
+        multiply_shared_out(x_NI, num_in, matrices, at, y_NO, num_out, adds)
+        return
     for panel in range(num_out // PANEL):
-        tiles(
-            x_NI, 0, x_NI.shape[1], x_NI.shape[0],
-            matrices, at + panel * num_in * PANEL, PANEL, num_in,
-            y_NO, panel * PANEL, y_NO.shape[1], adds,
-        )  # fmt: skip
+        multiply_panel(x_NI, num_in, matrices, at, y_NO, panel, adds)
 
 
 @njit(nogil=True, cache=True)
@@ -475,6 +494,7 @@ def attend(qkv, mixed, slot_keys, slot_values, position, scores, powers, shape):
 def run_layers(
     x_NC, slots_N, positions_N, keys, values,
     matrices, matrix_places, vectors, vector_places, cosines_TD, sines_TD, shape,
+    num_threads,
 ):  # fmt: skip
     """Take rows through all layers, in place; keys and values are kept in their slots.
 
@@ -497,7 +517,9 @@ def run_layers(
     for layer in range(shape.num_layers):
         at, small = matrix_places[layer], vector_places[layer]
         norm_rows(x_NC, y_NC, vectors, small[NORM_1], small[NORM_1_BIAS], shape)
-        multiply(y_NC, shape.width, matrices, at[QKV], qkv_N, num_qkv, False)
+        multiply(
+            y_NC, shape.width, matrices, at[QKV], qkv_N, num_qkv, False, num_threads
+        )
         add_bias(qkv_N, vectors, small[QKV_BIAS], num_qkv)
         for row in range(N):
             place_heads(
@@ -510,23 +532,34 @@ def run_layers(
                 keys[slots_N[row], layer], values[slots_N[row], layer],
                 positions_N[row], scores, powers, shape,
             )  # fmt: skip
-        multiply(mixed_N, num_mixed, matrices, at[OUT], x_NC, width, True)
+        multiply(mixed_N, num_mixed, matrices, at[OUT], x_NC, width, True, num_threads)
         add_bias(x_NC, vectors, small[OUT_BIAS], shape.width)
         norm_rows(x_NC, y_NC, vectors, small[NORM_2], small[NORM_2_BIAS], shape)
-        multiply(y_NC, shape.width, matrices, at[UP], up_N, num_up, False)
+        multiply(y_NC, shape.width, matrices, at[UP], up_N, num_up, False, num_threads)
         add_bias(up_N, vectors, small[UP_BIAS], num_up)
         for row in range(N):
             if shape.is_gpt2:
                 gelu(up_N[row], hidden_N[row], powers, F)
             else:
                 gate(up_N[row], hidden_N[row], powers, F)
-        multiply(hidden_N, F, matrices, at[DOWN], x_NC, width, True)
+        multiply(hidden_N, F, matrices, at[DOWN], x_NC, width, True, num_threads)
         add_bias(x_NC, vectors, small[DOWN_BIAS], shape.width)
 
 
 @njit(nogil=True, cache=True)
-def run_head(x_NC, matrices, at, vectors, norm_at, norm_bias_at, logits_NV, shape):
+def run_head(
+    x_NC, matrices, at, vectors, norm_at, norm_bias_at, logits_NV, shape, num_threads
+):
     """Give the logits of rows that went through all layers."""
     y_NC = np.empty_like(x_NC)
     norm_rows(x_NC, y_NC, vectors, norm_at, norm_bias_at, shape)
-    multiply(y_NC, shape.width, matrices, at, logits_NV, logits_NV.shape[1], False)
+    multiply(
+        y_NC,
+        shape.width,
+        matrices,
+        at,
+        logits_NV,
+        logits_NV.shape[1],
+        False,
+        num_threads,
+    )
