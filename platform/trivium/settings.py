@@ -231,6 +231,7 @@ INSTALLED_APPS = [
     "trivium.workers",
     "trivium.serving",
     "trivium.playground",
+    "trivium.comparisons",
     "trivium.metrics",
     "trivium.pages",
 ]
