@@ -25,6 +25,14 @@ def num_given(generation: Generation, tokens: list[TokenTold]) -> int:
     return max(0, total - len(tokens))
 
 
+def ids_before(
+    generation: Generation, tokens: list[TokenTold], at: int
+) -> list[int]:
+    """Return prompt and answer, up to a token, as the model saw them."""
+    num = num_given(generation, tokens) + at
+    return [*(generation.receipt or {})["prompt_ids"], *generation.token_ids[:num]]
+
+
 def _begun_with(generation: Generation) -> list[TokenTold]:
     if generation.message is None:
         return []
