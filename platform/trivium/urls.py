@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("trivium.models.urls")),
     path("", include("trivium.runs.urls")),
     path("", include("trivium.workers.urls")),
+    path("", include("trivium.playground.urls")),
     path("", include("trivium.api.urls")),
     path("accounts/", include("trivium.accounts.urls")),
     path("accounts/", include("allauth.urls")),

@@ -36,6 +36,7 @@ PROJECT_LINKS = (
     ("Tokenizers", "tokenizers", "tokenizers:list"),
     ("Models", "models", "models:list"),
     ("Runs", "runs", "runs:list"),
+    ("Playground", "playground", "playground:home"),
 )
 
 

@@ -39,7 +39,7 @@ class Fit:
         return max(self.context - self.num_prompt, 0)
 
 
-def prompt_of(choice: ModelChoice, messages: Messages, **more: Any) -> Prompt:
+def prompt_of(choice: ModelChoice, messages: Messages) -> Prompt:
     """Return a conversation as this model takes it.
 
     Models that were only pretrained have no turns: they go on with the text. Models
