@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from runspec.serving import TokenTold
 
 from trivium.playground import log
@@ -25,9 +26,7 @@ def num_given(generation: Generation, tokens: list[TokenTold]) -> int:
     return max(0, total - len(tokens))
 
 
-def ids_before(
-    generation: Generation, tokens: list[TokenTold], at: int
-) -> list[int]:
+def ids_before(generation: Generation, tokens: list[TokenTold], at: int) -> list[int]:
     """Return prompt and answer, up to a token, as the model saw them."""
     num = num_given(generation, tokens) + at
     return [*(generation.receipt or {})["prompt_ids"], *generation.token_ids[:num]]
@@ -65,3 +64,19 @@ def took(generation: Generation) -> str:
         f"{len(generation.token_ids)} tokens · first after "
         f"{timings['first_token_s']:.2f} s · {timings['tokens_per_s']:.0f} tokens/s"
     )
+
+
+def is_name_hidden(generation: Generation) -> bool:
+    """Whether nobody shall know yet which model it is: one side of a blind lineup."""
+    place = getattr(generation, "place", None)
+    return place is not None and bool(place.lineup.hides_names)
+
+
+def refuse_hidden(generation: Generation) -> None:
+    """Refuse what would tell which model stands where in a blind lineup.
+
+    Raises:
+        PermissionDenied: it would.
+    """
+    if is_name_hidden(generation):
+        raise PermissionDenied("Vote first: this would tell which model it is.")

@@ -19,7 +19,6 @@ urlpatterns = [
     path(PLAYGROUND + "score/", views_fill.score, name="score"),
     path(PLAYGROUND + "complete/", views_write.complete, name="complete"),
     path(PLAYGROUND + "rewrite/", views_write.rewrite, name="rewrite"),
-    path(ANSWER + "stop-writing/", views_write.stop, name="stop-writing"),
     path(ANSWER + "tokens/", views_next.show_tokens, name="next-token"),
     path(ANSWER + "branch/", views_next.branch, name="branch"),
     path(PLAYGROUND + "compare/", views_compare.compare, name="compare"),

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -141,9 +140,7 @@ def find_generation(request: SignedInRequest, project: Project, pk: int) -> Gene
         visible.select_related("message__conversation", "project", "place__lineup"),
         pk=pk,
     )
-    place = getattr(generation, "place", None)
-    if place is not None and place.lineup.hides_names:
-        raise PermissionDenied("Vote first: this would tell which model it is.")
+    beside.refuse_hidden(generation)
     return generation
 
 
@@ -173,5 +170,3 @@ def back_url(generation: Generation) -> str:
         talk = generation.message.conversation_id
         return reverse("playground:conversation", args=[slug, talk])
     return ""
-
-

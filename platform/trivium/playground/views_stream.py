@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from trivium.accounts.models import User
 from trivium.http import SignedInRequest
-from trivium.playground import log, services, streaming
+from trivium.playground import beside, log, services, streaming
 from trivium.playground.models import Generation
 from trivium.playground.queries import generations_visible_to
 from trivium.projects.queries import get_project
@@ -50,18 +50,22 @@ async def stream_generation(
     """Stream the log of an answer, from behind what was already seen."""
     user = await request.auser()
     assert isinstance(user, User)
-    await sync_to_async(find_generation)(user, slug, generation_id)
+    generation = await sync_to_async(find_generation)(user, slug, generation_id)
+    is_hidden = await sync_to_async(beside.is_name_hidden)(generation)
     given = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     after = int(given[:9]) if given.isdecimal() else 0
     response = StreamingHttpResponse(
-        events_of(generation_id, after), content_type="text/event-stream"
+        events_of(generation_id, after, is_name_hidden=is_hidden),
+        content_type="text/event-stream",
     )
     response["Cache-Control"] = "no-cache, no-store"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
-async def events_of(generation_id: int, after: int) -> AsyncIterator[str]:
+async def events_of(
+    generation_id: int, after: int, *, is_name_hidden: bool = False
+) -> AsyncIterator[str]:
     """Yield entries as server-sent events; their ids are the places in the log."""
     yield "retry: 500\n\n"
     entries = streaming.read(generation_id, after)
@@ -71,7 +75,9 @@ async def events_of(generation_id: int, after: int) -> AsyncIterator[str]:
                 yield ": still here\n\n"
                 continue
             kind = entry.payload["type"]
-            written = json.dumps(entry.payload)
+            # The receipt would tell which model it is.
+            told = {"type": kind} if is_name_hidden and kind == "start" else None
+            written = json.dumps(told or entry.payload)
             yield f"id: {entry.seq}\nevent: {kind}\ndata: {written}\n\n"
 
 
@@ -145,6 +151,7 @@ def show_receipt(
 ) -> HttpResponse:
     """Show how an answer was made; `?format=json` gives it as a file."""
     generation = find_generation(request.user, slug, generation_id)
+    beside.refuse_hidden(generation)
     if request.GET.get("format") == "json":
         response = JsonResponse(
             receipt_json(generation), json_dumps_params={"indent": 1}
@@ -199,5 +206,6 @@ def replay_generation(
 ) -> HttpResponse:
     """Ask the same again, to see whether the same comes."""
     generation = own_generation(request.user, slug, generation_id)
+    beside.refuse_hidden(generation)
     again = services.replay(generation, sender=request.user)
     return redirect("playground:receipt", slug, again.pk)

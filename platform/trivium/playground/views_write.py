@@ -6,16 +6,16 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 from runspec.serving import Prompt, Sampling
 
 from trivium.http import SignedInRequest
-from trivium.playground import log, modes
+from trivium.playground import modes
 from trivium.playground.forms_beside import WriteForm
 from trivium.playground.models import Generation
 from trivium.playground.services import generate
 from trivium.playground.views_fill import mode_context
-from trivium.playground.views_next import address_of, find_generation
+from trivium.playground.views_next import address_of
 from trivium.projects.models import Project
 from trivium.projects.queries import get_project
 from trivium.serving.choices import ModelChoice
@@ -38,26 +38,16 @@ def rewrite(request: SignedInRequest, slug: str) -> HttpResponse:
     return write(request, slug, modes.REWRITE)
 
 
-@login_required
-@require_POST
-def stop(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
-    """End an answer at what was seen of it; the slot is free at its next token."""
-    generation = find_generation(request, get_project(request.user, slug), pk)
-    seen = request.POST.get("seen", "")
-    log.stop_writing(generation, int(seen) if seen.isdecimal() else None)
-    return HttpResponse(status=204)
-
-
-def write(request: SignedInRequest, slug: str, name: str) -> HttpResponse:
+def write(request: SignedInRequest, slug: str, mode: str) -> HttpResponse:
     """Show a text's page, or begin to write and say where it can be read.
 
     A script gets the addresses; without one the answer's own page shows how it comes.
     """
     project = get_project(request.user, slug)
-    context = mode_context(request, project, name)
+    context = mode_context(request, project, mode)
     choice: ModelChoice | None = context["choice"]
     if request.method != "POST":
-        given = {"text": request.GET.get("text", ""), "temperature": TEMPERATURES[name]}
+        given = {"text": request.GET.get("text", ""), "temperature": TEMPERATURES[mode]}
         return write_page(request, context, WriteForm(initial=given))
     form = WriteForm(request.POST)
     wants_json = request.headers.get("Accept") == "application/json"
@@ -69,8 +59,8 @@ def write(request: SignedInRequest, slug: str, name: str) -> HttpResponse:
     if not wants_json:
         return redirect(address_of(answer))
     told = {"id": answer.pk, "tokens": address_of(answer)}
-    for key, address in (("events", "events"), ("stop", "stop-writing")):
-        told[key] = reverse(f"playground:{address}", args=[slug, answer.pk])
+    for name in ("events", "stop"):
+        told[name] = reverse(f"playground:{name}", args=[slug, answer.pk])
     return JsonResponse(told, status=201)
 
 

@@ -6,10 +6,12 @@ from django.utils.safestring import SafeString, mark_safe
 
 from trivium.datasets.visible import mark_hidden
 from trivium.pages.templatetags.numbers import MISSING, THIN, as_number
+from trivium.playground.next_token import Told
 
 register = template.Library()
 
 LEAST = 0.0001
+HERE = mark_safe(' aria-current="true"')
 SPACES = {" ": "·", "\n": "↵", "\t": "⇥"}
 
 
@@ -23,6 +25,27 @@ def share(value: object) -> str:
         return f"< 0.01{THIN}%"
     digits = 0 if number >= 0.0995 else 1 if number >= 0.00995 else 2
     return f"{100 * number:.{digits}f}{THIN}%"
+
+
+@register.simple_tag
+def token_link(token: Told, colour: str, here: int | str) -> SafeString:
+    """Show a token in its text, as a link to what else could have come.
+
+    A tag, since no white space may come between two tokens.
+    """
+    return format_html(
+        '<a class="tok tok--p{} tok--e{}" href="?at={}&amp;colour={}#next" '
+        'data-at="{}" title="{} likely · {:.2f} nats"{}>{}</a>',
+        token.likely,
+        token.decided,
+        token.at,
+        colour,
+        token.at,
+        share(token.share),
+        token.entropy,
+        HERE if token.at == here else "",
+        token.text,
+    )
 
 
 @register.filter

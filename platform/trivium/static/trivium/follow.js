@@ -9,19 +9,24 @@ export function follow(url, listener) {
     isOver = true;
     source.close();
   };
-  source.addEventListener("message", (event) => {
-    const entry = JSON.parse(event.data);
+  const hear = (event) => {
     listener.at?.(Number(event.lastEventId));
-    if (entry.type === "tokens") {
-      listener.tokens?.(entry.tokens);
-      listener.text(entry.text);
-    } else if (entry.type === "done" || entry.type === "stopped") {
+    return JSON.parse(event.data);
+  };
+  source.addEventListener("tokens", (event) => {
+    const { tokens, text } = hear(event);
+    listener.tokens?.(tokens);
+    listener.text(text);
+  });
+  for (const name of ["done", "stopped"]) {
+    source.addEventListener(name, (event) => {
       close();
-      listener.end(entry);
-    } else if (entry.type === "failed") {
-      close();
-      listener.fail(entry.message);
-    }
+      listener.end(hear(event));
+    });
+  }
+  source.addEventListener("failed", (event) => {
+    close();
+    listener.fail(hear(event).message);
   });
   source.addEventListener("error", () => {
     // While the browser connects anew by itself there is nothing to say.
