@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client
 from django.urls import reverse
-from playground_lab import announced, put_model, real_node, tiny_folder
+from real_node_lab import announced, put_model, real_node, tiny_folder
 from trivium.models.models import LanguageModel
 from trivium.serving.models import Node
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from django.urls import reverse
-from playground_lab import announced, put_model, real_node, tiny_folder
+from real_node_lab import announced, put_model, real_node, tiny_folder
 from runspec.serving import Candidate, NextTokens, Prompt, Sampling, TokenTold
 from trivium.playground import beside, next_token, streaming
 from trivium.playground.models import Generation, GenerationEvent
