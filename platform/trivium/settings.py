@@ -203,6 +203,12 @@ several devices), `ray` on the Ray cluster at RAY_ADDRESS, whose devices it offe
 if LAUNCHER not in {"auto", "ray"}:
     raise ImproperlyConfigured(f"TRIVIUM_LAUNCHER={LAUNCHER!r} is neither auto nor ray")
 CPU_SLOTS = env_int("TRIVIUM_CPU_SLOTS", 1, least=1)
+INFERENCE_MEMORY_GB = env_float("TRIVIUM_INFERENCE_MEMORY_GB", 0.0)
+"""For the models an inference node keeps loaded; 0: half of its device's memory."""
+INFERENCE_DEVICE = env_str("TRIVIUM_INFERENCE_DEVICE", "auto")
+"""`cpu`, `cuda:0`…; `auto` takes the first GPU, or the CPU where there is none."""
+INFERENCE_HOST = env_str("TRIVIUM_INFERENCE_HOST", "127.0.0.1")
+"""By which web processes reach a node of this host; `auto`: by the host's name."""
 MAX_QUEUED_PER_USER = env_int("TRIVIUM_MAX_QUEUED_PER_USER", 500, least=1)
 MAX_UPLOAD_BYTES = env_int("TRIVIUM_MAX_UPLOAD_BYTES", 20 * 2**30, least=1)
 LOW_DISK_BYTES = env_int("TRIVIUM_LOW_DISK_BYTES", 2 * 2**30)

@@ -1,5 +1,6 @@
 """Answers of a node over real HTTP: transformers' tokens, streamed, stopped, told."""
 
+import asyncio
 import json
 import threading
 import time
@@ -207,3 +208,37 @@ def test_who_leaves_frees_the_slot(node, model):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert node.state()["num_waiting"] == 0
+
+
+def test_fifty_streams_all_come_to_their_end(node, model):
+    """Also beside some that leave in the middle; and nothing of them is left."""
+
+    async def ask(client: httpx.AsyncClient, number: int) -> str:
+        body = asked_of(
+            model("llama"), TEXT, max_tokens=5 * number, logit_bias={END: -100}
+        )
+        last, num_tokens = "", 0
+        async with client.stream("POST", "/generate", json=body) as response:
+            async for line in response.aiter_lines():
+                event = json.loads(line)
+                last = event["type"]
+                num_tokens += len(event.get("tokens", ()))
+                if number % 10 == 0 and num_tokens:
+                    return "left"
+        assert num_tokens == 5 * number
+        return last
+
+    async def ask_all() -> list[str]:
+        async with httpx.AsyncClient(
+            base_url=node.url, headers=node.http.headers, timeout=60
+        ) as client:
+            return await asyncio.gather(*(ask(client, one) for one in range(1, 51)))
+
+    found = asyncio.run(ask_all())
+    assert found.count("end") == 45
+    assert found.count("left") == 5
+    deadline = time.monotonic() + 5
+    while node.state()["num_running"] or node.state()["num_waiting"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert all(one["num_running"] == 0 for one in node.state()["models"])

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from node_lab import END, KEY, ROOT, asked_of, ref_of
+from node_lab import END, KEY, ROOT, asked_of, ref_of, write_model
+from safetensors.torch import load_file, save_file
 
 TEXT = "It was the best of times"
 LONG = {"max_tokens": 8000, "logit_bias": {str(END): -100}}
@@ -224,3 +225,15 @@ def test_a_model_of_another_kind(node, model, path, kind, body):
     found = node.http.post(path, json=asked)
     assert found.status_code == 400
     assert found.json()["code"] == "model_not_suitable"
+
+
+@pytest.mark.parametrize("kind", ["llama", "mixtral"])
+def test_a_model_that_computes_no_numbers_says_so(node, tmp_path, kind):
+    """Like a checkpoint of a training that went wrong."""
+    folder = write_model(tmp_path / "wrong", kind)
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"].fill_(float("nan"))
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    found = node.refused(folder, TEXT, model=ref_of(folder, key=f"wrong-{kind}"))
+    assert (found["status"], found["code"]) == (404, "model_not_found")
+    assert "not finite" in found["message"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from local_up import Up, processes_of
 
@@ -34,7 +35,9 @@ def test_ctrl_c_ends_every_process_and_leaves_runs_resumable(up, tmp_path):
         runs = start_training(client)
         wait(lambda: fields(client, runs[-1])["step"] > 5)
     home = tmp_path / "trivium"
-    assert len(processes_of(home)) >= 4
+    wait(
+        lambda: {"supervisor.node", "supervisor.serving", "inference"} <= modules(home)
+    )
     assert up.interrupt() == 0
     assert processes_of(home) == []
     assert "Stopped." in up.output
@@ -54,6 +57,18 @@ def test_ctrl_c_ends_every_process_and_leaves_runs_resumable(up, tmp_path):
     finally:
         again.end()
     assert processes_of(home) == []
+
+
+def modules(home) -> set[str]:
+    """Return which modules of Trivium run as processes of an installation."""
+    return {part for process in processes_of(home) for part in cmdline(process)}
+
+
+def cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it may have ended by now
+        return []
 
 
 def start_training(client: httpx.Client) -> list[int]:

@@ -13,7 +13,9 @@ import platform
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 KEY_VARIABLE = "TRIVIUM_NODE_KEY"
 GRACE_S = 5.0
@@ -28,11 +30,16 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"{KEY_VARIABLE} is not set: nobody could be let in\n")
         return 2
     os.environ["HF_HUB_OFFLINE"] = "1"
+    if not os.access(Path(__file__).parent, os.W_OK):
+        # Compiled code is kept beside its source, or else here.
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(options.cache_dir / "numba"))
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.captureWarnings(capture=True)
-    serve(options, key)
+    ending = Ending()
+    threading.Thread(target=ending.watch, daemon=True).start()
+    serve(options, key, ending)
     return 0
 
 
@@ -41,13 +48,15 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m inference")
     parser.add_argument("--listen", default="127.0.0.1:0", help="host:port; 0: any")
     parser.add_argument("--device", default="auto", help="cpu, cuda:0, … or auto")
-    parser.add_argument("--memory-gb", type=float, default=4.0, help="for models")
+    parser.add_argument(
+        "--memory-gb", type=float, default=0.0, help="for models; 0: half of it"
+    )
     parser.add_argument("--cache-dir", type=Path, required=True)
     parser.add_argument("--max-waiting", type=int, default=0)
     return parser.parse_args(argv)
 
 
-def serve(options: argparse.Namespace, key: str) -> None:
+def serve(options: argparse.Namespace, key: str, ending: "Ending") -> None:
     """Build the node and answer."""
     import torch
     import transformers
@@ -56,9 +65,10 @@ def serve(options: argparse.Namespace, key: str) -> None:
 
     from inference import ENGINE
     from inference.engine import Engine
+    from inference.node import MAX_WAITING, Node
     from inference.prompts import Templates
     from inference.registry import Registry
-    from inference.server import MAX_WAITING, Node, application
+    from inference.server import application
 
     transformers_logging.disable_progress_bar()
     device = options.device
@@ -72,7 +82,7 @@ def serve(options: argparse.Namespace, key: str) -> None:
         engine_name=f"{ENGINE} (torch {torch.__version__}, transformers "
         f"{transformers.__version__}) {device}",
         device=device,
-        memory_bytes=int(options.memory_gb * GIGABYTE),
+        memory_bytes=int(options.memory_gb * GIGABYTE) or half_of_memory(device),
         cache=options.cache_dir,
     )
     is_cpu = torch.device(device).type == "cpu"
@@ -90,6 +100,8 @@ def serve(options: argparse.Namespace, key: str) -> None:
     def say_where() -> None:
         chosen = listener.getsockname()[1]
         print(json.dumps({"url": f"http://{host}:{chosen}"}), flush=True)
+        # Nobody reads on: what a library prints must not fill the pipe.
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     app = application(node, key=key, ready=say_where)
     server = uvicorn.Server(
@@ -97,17 +109,33 @@ def serve(options: argparse.Namespace, key: str) -> None:
             app, log_level="warning", access_log=False, timeout_graceful_shutdown=1
         )
     )
-    threading.Thread(target=end_with_stdin, args=(server,), daemon=True).start()
+    ending.server = server
     server.run(sockets=[listener])
 
 
-def end_with_stdin(server: "object") -> None:
-    """Wait for the end of standard input, and end the server, gently and then not."""
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
-    server.should_exit = True  # type: ignore[attr-defined]
-    threading.Event().wait(GRACE_S)
-    os._exit(0)
+def half_of_memory(device: str) -> int:
+    """Return half of what a device has: trainers may want the other half."""
+    import psutil
+    import torch
+
+    if torch.device(device).type == "cpu":
+        return int(psutil.virtual_memory().total // 2)
+    return int(torch.cuda.mem_get_info(device)[1] // 2)
+
+
+class Ending:
+    """Ends this process with its standard input, gently where it serves already."""
+
+    server: Any = None
+
+    def watch(self) -> None:
+        """Wait for the end of standard input."""
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+        if self.server is not None:
+            self.server.should_exit = True
+            time.sleep(GRACE_S)
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ spend its time on telling.
 """
 
 import asyncio
+import math
 import secrets
 import time
 from collections import deque
 from dataclasses import dataclass
 
 from runspec.serving import (
+    IMPOSSIBLE,
     EndEvent,
     ErrorEvent,
     FinishEvent,
@@ -29,7 +31,7 @@ from inference.engine import Engine
 from inference.errors import RefusedError, refused
 from inference.prompts import Read
 from inference.sequence import Sequence
-from inference.served import Served
+from inference.served import NOT_FINITE, Served
 from inference.vocabulary import TextStream
 
 FLUSH_S = 0.02
@@ -92,6 +94,11 @@ class Answer:
         Raises:
             RefusedError: the prompt does not fit, or the model does not answer.
         """
+        if self.is_cancelled:
+            for index in range(self.request.n):
+                self._put(FinishEvent(index=index, reason="cancelled"))
+            self._end(self._summary())
+            return
         sampling = self._effective(served, read)
         self._num_prompt = len(read.ids)
         self._sequences = [
@@ -103,8 +110,6 @@ class Answer:
                 sequence.top_logprobs = top_logprobs
             if ends is not None:
                 sequence.eos_ids = frozenset(ends)
-        if self.is_cancelled:
-            self.cancel()
         runner = served.runner
         assert runner is not None
         for sequence, stream in zip(self._sequences, self._streams, strict=True):
@@ -123,6 +128,8 @@ class Answer:
     def cancel(self) -> None:
         """Stop at the next token; the slots are free soon after."""
         self.is_cancelled = True
+        if not self._sequences:  # its model is still being loaded
+            self._free()
         for sequence in self._sequences:
             sequence.is_cancelled = True
         self.engine.wake()
@@ -164,12 +171,21 @@ class Answer:
             stream.push(token_id)  # what it shows was sent before
         self._streams.append(stream)
 
+        is_finite = True
+
         def tell(token: TokenTold) -> bool:
+            nonlocal is_finite
+            if not math.isfinite(token.logprob):
+                is_finite = False
+                return True
             text = stream.push(token.id)
-            self._note(Said(index, token, text))
+            self._note(Said(index, sayable(token), text))
             return bool(stream.stop)
 
         def finish(reason: FinishReason) -> None:
+            if not is_finite:
+                self._fail(not_finite(served))
+                return
             held = "" if stream.stop else stream.flush()
             self._finish(
                 FinishEvent(index=index, reason=reason, stop=stream.stop, text=held)
@@ -220,7 +236,8 @@ class Answer:
         self._loop.call_soon_threadsafe(self._flush)
 
     def _fail(self, error: Exception) -> None:
-        if isinstance(error, ValueError):  # what `constrain` says of a schema
+        is_constrained = self.request.sampling.response_format is not None
+        if is_constrained and isinstance(error, ValueError):  # as `constrain` says it
             failure = RefusedError(
                 400, "invalid_response_format", str(error), "response_format"
             )
@@ -320,6 +337,24 @@ def receipt_of(
         context=served.facts.context,
         cached_tokens=num_cached,
         is_exact=served.is_exact,
+    )
+
+
+def sayable(token: TokenTold) -> TokenTold:
+    """Return a token with numbers JSON can hold: some alternatives are impossible."""
+    if all(math.isfinite(logprob) for _, _, logprob in token.top):
+        return token
+    top = tuple((one, text, max(value, IMPOSSIBLE)) for one, text, value in token.top)
+    return token.model_copy(update={"top": top})
+
+
+def not_finite(served: Served) -> RefusedError:
+    """Say that a model computes nothing of use."""
+    return RefusedError(
+        500,
+        "model_not_finite",
+        f"{served.ref.key} cannot answer this: {NOT_FINITE}",
+        "model",
     )
 
 

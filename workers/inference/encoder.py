@@ -6,7 +6,7 @@ Shapes: B texts, T tokens, C width, M masks, V vocabulary.
 from typing import Any
 
 import torch
-from runspec.serving import Candidate, Filled, FillRequest
+from runspec.serving import IMPOSSIBLE, Candidate, Filled, FillRequest
 from torch import Tensor
 
 from inference.errors import RefusedError
@@ -92,7 +92,11 @@ class MaskFiller:
             best, best_ids = logprobs_V.topk(min(top, logprobs_V.shape[0]))
             pairs = list(zip(best_ids.tolist(), best.tolist(), strict=True))
         return tuple(
-            Candidate(id=one, text=self.vocabulary.text_of(one), logprob=logprob)
+            Candidate(
+                id=one,
+                text=self.vocabulary.text_of(one),
+                logprob=max(logprob, IMPOSSIBLE),
+            )
             for one, logprob in pairs
         )
 

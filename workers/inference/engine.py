@@ -52,6 +52,11 @@ class Engine:
         """Begin to work."""
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread works; nothing is answered any more where it does not."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """End the thread; sequences that are left fail."""
         self._work.put(None)

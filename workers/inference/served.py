@@ -1,21 +1,26 @@
 """A model in memory, and the code that answers with it."""
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from runspec.serving import LoadedModel, ModelFacts, ModelRef
+from runspec.serving import LoadedModel, ModelFacts, ModelRef, Sampling, TokenTold
 
 from inference.decoder.runner import make_runner
 from inference.encoder import Embedder, MaskFiller
 from inference.encoder_decoder import EncoderDecoderReader
 from inference.engine import Runner
+from inference.errors import is_out_of_memory
 from inference.library import LibraryReader
-from inference.loading import Built
-from inference.one_by_one import OneByOneRunner
+from inference.loading import Built, not_found
+from inference.one_by_one import MOST_SLOTS, OneByOneRunner
 from inference.prompts import PromptReader, Templates
 from inference.scoring import Scorer
+from inference.sequence import Sequence
 from inference.vocabulary import Vocabulary, vocabulary_of
+
+NOT_FINITE = "its numbers are not finite; its training went wrong"
 
 
 @dataclass(eq=False)
@@ -29,6 +34,7 @@ class Served:
     engine_name: str
     """What computes, with its types and device; part of each receipt."""
     is_exact: bool = True
+    num_slots: int = 0
     runner: Runner | None = None
     filler: MaskFiller | None = None
     embedder: Embedder | None = None
@@ -55,6 +61,8 @@ class Parts:
     name: str
     dtype: str
     num_bytes: int
+    num_slots: int = 0
+    """Answers it computes at the same time."""
     runner: Runner | None = None
     filler: MaskFiller | None = None
     embedder: Embedder | None = None
@@ -80,6 +88,13 @@ def serve(
     num_ids = built.model.get_input_embeddings().num_embeddings
     eos_ids = eos_ids_of(built.model, tokenizer)
     parts = parts_of(built, vocabulary, room_bytes=room_bytes)
+    if parts.runner is not None:
+        try:
+            warm_up(parts.runner)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise not_found(ref, f"it does not compute here: {error}") from error
     facts = ModelFacts(
         key=ref.key,
         architecture=built.architecture,
@@ -101,6 +116,7 @@ def serve(
         prompts=PromptReader(tokenizer, vocabulary, templates, num_ids=num_ids),
         vocabulary=vocabulary,
         engine_name=f"{engine_name} {parts.name} {parts.dtype}",
+        num_slots=parts.num_slots,
         runner=parts.runner,
         filler=parts.filler,
         embedder=parts.embedder,
@@ -119,6 +135,7 @@ def parts_of(built: Built, vocabulary: Vocabulary, *, room_bytes: int) -> Parts:
     if built.head == "causal-lm":
         parts.name = "library"
         parts.runner = OneByOneRunner(LibraryReader(model), vocabulary, context=context)
+        parts.num_slots = MOST_SLOTS
     elif built.head == "scores":
         parts.name = "scoring"
         parts.scorer = Scorer(model)
@@ -127,10 +144,45 @@ def parts_of(built: Built, vocabulary: Vocabulary, *, room_bytes: int) -> Parts:
     if built.head == "seq2seq-lm":
         reader = EncoderDecoderReader(model)
         parts.runner = OneByOneRunner(reader, vocabulary, context=context)
+        parts.num_slots = MOST_SLOTS
     mask_id = built.tokenizer.mask_token_id
     if built.head == "masked-lm" and mask_id is not None:
         parts.filler = MaskFiller(model, vocabulary, mask_id)
     return parts
+
+
+def warm_up(runner: Runner) -> None:
+    """Answer one token, before anybody waits for it.
+
+    The fast pass is compiled where it never was on this machine, and a model that
+    cannot compute is found out. The engine does not step this runner yet.
+
+    Raises:
+        Exception: whatever went wrong.
+    """
+    failures: list[Exception] = []
+
+    def tell(token: TokenTold) -> bool:
+        if not math.isfinite(token.logprob):
+            failures.append(ArithmeticError(NOT_FINITE))
+        return False
+
+    sequence = Sequence(
+        prompt_ids=[0],
+        sampling=Sampling(max_tokens=1, temperature=0),
+        tell=tell,
+        finish=lambda _: None,
+        fail=failures.append,
+        start=lambda _: None,
+        eos_ids=frozenset(),
+        max_tokens=1,
+        seed=0,
+    )
+    runner.add(sequence)
+    while runner.step():
+        pass
+    if failures:
+        raise failures[0]
 
 
 def fused_parts(model: Any, vocabulary: Vocabulary, *, room_bytes: int) -> Parts | None:
@@ -142,7 +194,8 @@ def fused_parts(model: Any, vocabulary: Vocabulary, *, room_bytes: int) -> Parts
         return None
     holder = runner.holder
     num_bytes = holder.weights.num_bytes + holder.keys.nbytes + holder.values.nbytes
-    return Parts("fused", holder.weights.dtype, num_bytes, runner=runner)
+    num_slots = len(runner.slots.all)
+    return Parts("fused", holder.weights.dtype, num_bytes, num_slots, runner)
 
 
 def widened(model: Any) -> Any:

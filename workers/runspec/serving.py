@@ -19,6 +19,8 @@ MAX_TOP_LOGPROBS = 20
 MAX_CHOICES = 8
 """Most answers to one prompt."""
 MAX_PROMPT_CHARACTERS = 4_000_000
+IMPOSSIBLE = -9999.0
+"""Logarithm told of a probability of 0: JSON has no infinity."""
 
 
 class Wire(BaseModel):
@@ -212,7 +214,10 @@ class Cancelled(Wire):
 
 
 class LoadRequest(Wire):
-    """`POST /load`: get a model ready."""
+    """`POST /load`: get a model ready, answered with its `ModelFacts`.
+
+    `POST /unload` lets it go, answered with the `NodeState` after that.
+    """
 
     model: ModelRef
 
@@ -302,6 +307,7 @@ class Filled(Wire):
     order: tuple[int, ...] = ()
     """In which order they were filled, where jointly."""
     ids: tuple[int, ...]
+    """The text as it was read, its masks among them."""
 
 
 class EmbedRequest(Wire):

@@ -109,6 +109,8 @@ def page_context(
         "form": form,
         "sampling_fields": [form[name] for name in FOLDED],
         "composer": MessageForm(),
+        "example": "",
+        "is_part": False,
         "choice": chosen,
         "facts": facts_of(chosen) if chosen else [],
         "presets": list(presets_of(user, project)),

@@ -73,6 +73,7 @@ async def read(generation_id: int, after: int) -> AsyncGenerator[Entry | None, N
         live.leaving.cancel()
         live.leaving = None
     said_at = time.monotonic()
+    is_over = False
     try:
         while True:
             news = live.news
@@ -81,12 +82,15 @@ async def read(generation_id: int, after: int) -> AsyncGenerator[Entry | None, N
                 yield entry
                 if entry.is_last:
                     return
+            if is_over:  # its last entry was seen before
+                return
             if live.task is None or live.task.done():
                 claim = await in_thread(log.claim_writing)(generation_id)
                 if claim is not None:
                     live.task = asyncio.create_task(_write(claim, live))
-                elif not await in_thread(_is_there)(generation_id):
-                    return
+                elif await in_thread(_is_over)(generation_id):
+                    is_over = True
+                    continue
             if time.monotonic() - said_at > HEARTBEAT_S:
                 said_at = time.monotonic()
                 yield None
@@ -98,8 +102,10 @@ async def read(generation_id: int, after: int) -> AsyncGenerator[Entry | None, N
         _leave(generation_id, live)
 
 
-def _is_there(generation_id: int) -> bool:
-    return Generation.objects.filter(pk=generation_id).exists()
+def _is_over(generation_id: int) -> bool:
+    """Whether nobody will write any more, or there is nothing to write to."""
+    found = Generation.objects.filter(pk=generation_id)
+    return not found.exclude(state__in=Generation.OVER).exists()
 
 
 def _leave(generation_id: int, live: Live) -> None:

@@ -1,6 +1,6 @@
-"""The whole platform on this machine: migrated databases, one web process, one worker.
+"""The whole platform on this machine: databases, web, a worker, and an inference node.
 
-Both are children of the caller, and write to `logs/` below the installation's home.
+All are children of the caller, and write to `logs/` below the installation's home.
 When the caller leaves, trainers save, and every process is ended.
 """
 
@@ -76,6 +76,7 @@ def local_platform(*, port: int) -> Iterator[LocalPlatform]:
                 "--timeout-graceful-shutdown=2",
             )
             children["worker"] = start("worker", "supervisor.node", "--stop-runs")
+            children["inference"] = start("inference", "supervisor.serving")
             wait_until_answered(platform)
             yield platform
         finally:
@@ -167,14 +168,14 @@ def last_lines(file: IO[bytes]) -> str:
 
 
 def stop(children: dict[str, "subprocess.Popen[bytes]"]) -> None:
-    """End the worker with its runs saved, then the web process.
+    """End the worker with its runs saved, then the others, the web process last.
 
     A second Ctrl-C while trainers save must not leave processes behind.
     """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         deadline = time.monotonic() + settings.STOP_GRACE_S + STOP_MARGIN_S
-        for name in ("worker", "web"):
+        for name in ("worker", "inference", "web"):
             child = children.get(name)
             if child is None:
                 continue
