@@ -133,7 +133,7 @@ def test_a_reward_model_gives_one_number(client, vera, project, put_model, annou
     [
         ("llama", ["Chat", "Complete text"]),
         ("bert", ["Fill masks"]),
-        ("t5", ["Text to text"]),
+        ("t5", ["Chat", "Text to text"]),
         ("labels", ["Score texts"]),
     ],
 )

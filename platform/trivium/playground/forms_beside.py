@@ -1,6 +1,12 @@
 """Forms of the pages beside the chat."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from django import forms
+
+from trivium.playground.exchange import MAX_BYTES
+from trivium.playground.models import Conversation
 
 MAX_TEXT = 50_000
 MAX_TARGETS = 20
@@ -134,3 +140,48 @@ class WriteForm(forms.Form):
     def clean_text(self) -> str:
         """Return the text with one kind of line end, as a model shall see it."""
         return str(self.cleaned_data["text"]).replace("\r\n", "\n")
+
+
+class ImportForm(forms.Form):
+    """A file of conversations."""
+
+    file = forms.FileField(
+        label="File",
+        widget=forms.FileInput({"accept": ".jsonl,.ndjson,.json"}),
+        help_text="One conversation a line, as OpenAI writes them: "
+        '{"messages": [{"role": "user", "content": "…"}, …]}',
+    )
+
+    def clean_file(self) -> Any:
+        """Refuse what is larger than conversations are."""
+        file = self.cleaned_data["file"]
+        if file.size > MAX_BYTES:
+            raise forms.ValidationError(
+                f"The file is larger than {MAX_BYTES // 2**20} MiB. Split it."
+            )
+        return file
+
+
+class CollectForm(forms.Form):
+    """Conversations that shall become rows of a dataset."""
+
+    name = forms.CharField(
+        max_length=200,
+        label="Dataset",
+        widget=forms.TextInput({"list": "dataset-names", "dir": "auto"}),
+        help_text="A new name makes a dataset; of one that exists a new version is "
+        "made, with the rows it has and these.",
+    )
+    conversation = forms.MultipleChoiceField(
+        error_messages={
+            "required": "Choose at least one conversation.",
+            "invalid_choice": "One of these conversations is not there any more.",
+        }
+    )
+
+    def __init__(self, *args: Any, choices: Iterable[Conversation], **kw: Any) -> None:
+        """Offer the conversations of the person."""
+        super().__init__(*args, **kw)
+        field = self.fields["conversation"]
+        assert isinstance(field, forms.MultipleChoiceField)
+        field.choices = [(str(one.pk), str(one)) for one in choices]

@@ -47,7 +47,7 @@ def names_of(choice: ModelChoice) -> tuple[str, ...]:
     if choice.architecture == "encoder":
         return (FILL,)
     if choice.architecture == "encoder-decoder":
-        return (REWRITE,)
+        return (REWRITE, CHAT)
     # What was only pretrained goes on with a text; it was never taught to converse.
     return (COMPLETE, CHAT) if choice.stage == "base" else (CHAT, COMPLETE)
 

@@ -191,7 +191,7 @@ def compare_page(
         "num_offered": len(offered),
         "slots": list(zip("ABCD", slots, strict=True)),
         "continues_text": bool(chosen) and prompt_for(chosen, "x").text is not None,
-        "query": urlencode([("choice", choice.id) for choice in chosen]),
+        "chosen_query": urlencode([("choice", choice.id) for choice in chosen]),
         **(extra or {}),
     }
     status = 422 if form.errors else 200

@@ -35,14 +35,14 @@ def token_link(token: Told, colour: str, here: int | str) -> SafeString:
     """
     return format_html(
         '<a class="tok tok--p{} tok--e{}" href="?at={}&amp;colour={}#next" '
-        'data-at="{}" title="{} likely · {:.2f} nats"{}>{}</a>',
+        'data-at="{}" title="{} likely · {} nats"{}>{}</a>',
         token.likely,
         token.decided,
         token.at,
         colour,
         token.at,
         share(token.share),
-        token.entropy,
+        f"{token.entropy:.2f}",
         HERE if token.at == here else "",
         token.text,
     )

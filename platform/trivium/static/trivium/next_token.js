@@ -6,6 +6,7 @@
 import { follow } from "./follow.js";
 
 const WIDTH = 100;
+const SCALES = [0.1, 0.25, 0.5, 1];
 const text = document.getElementById("tokens");
 
 function percent(share) {
@@ -37,13 +38,13 @@ function draw(panel) {
   const hidden = JSON.parse(panel.dataset.hidden);
   const { rest: mass, last } = panel.dataset;
   const { shares, rest } = reshape([...shown, ...hidden], Number(mass), Number(last), temperature);
-  let visible = 0;
-  for (const [at, row] of rows.entries()) {
-    visible += shares[at];
-    setBar(row, shares[at]);
-  }
-  const others = panel.querySelector("[data-others]");
-  if (others) setBar(others, Math.max(0, 1 - visible));
+  const visible = rows.map((_, at) => shares[at]);
+  const hiddenShare = Math.max(0, 1 - visible.reduce((sum, share) => sum + share, 0));
+  // A full bar is the least round share that holds them all, and says so.
+  const scale = SCALES.find((one) => one >= Math.max(...visible, hiddenShare)) ?? 1;
+  for (const [at, row] of rows.entries()) setBar(row, visible[at], scale);
+  setBar(panel.querySelector("[data-others]"), hiddenShare, scale);
+  panel.querySelector("[data-scale]").textContent = `${100 * scale} %`;
   panel.querySelector("[data-shown-temperature]").value = temperature.toFixed(2);
   const word = temperature > 1 ? "at least" : temperature < 1 && temperature > 0 ? "at most" : "";
   const mark = panel.querySelector("[data-bound]");
@@ -51,8 +52,8 @@ function draw(panel) {
   slider.setAttribute("aria-valuetext", `temperature ${temperature.toFixed(2)}`);
 }
 
-function setBar(row, share) {
-  row.querySelector("[data-bar]").setAttribute("width", String(WIDTH * share));
+function setBar(row, share, scale) {
+  row.querySelector("[data-bar]").setAttribute("width", String((WIDTH * share) / scale));
   row.querySelector("[data-share]").textContent = percent(share);
 }
 
@@ -74,7 +75,9 @@ function mark(link) {
 let asked = 0;
 function look(link) {
   mark(link);
-  history.replaceState(null, "", link.href);
+  link.scrollIntoView({ block: "nearest" });
+  // Without the fragment that takes those without scripts to the panel.
+  history.replaceState(null, "", link.href.split("#")[0]);
   asked += 1;
   const mine = asked;
   // Whoever walks through the text with an arrow held down asks for the last one alone.
