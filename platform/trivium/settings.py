@@ -213,6 +213,12 @@ MAX_QUEUED_PER_USER = env_int("TRIVIUM_MAX_QUEUED_PER_USER", 500, least=1)
 MAX_UPLOAD_BYTES = env_int("TRIVIUM_MAX_UPLOAD_BYTES", 20 * 2**30, least=1)
 LOW_DISK_BYTES = env_int("TRIVIUM_LOW_DISK_BYTES", 2 * 2**30)
 
+# The OpenAI-compatible API: limits for each person, over all of their tokens ----------
+
+API_MAX_CONCURRENT = env_int("TRIVIUM_API_MAX_CONCURRENT", 64, least=1)
+API_REQUESTS_PER_MINUTE = env_int("TRIVIUM_API_REQUESTS_PER_MINUTE", 3_000, least=1)
+API_TOKENS_PER_MINUTE = env_int("TRIVIUM_API_TOKENS_PER_MINUTE", 2_000_000, least=1)
+
 # Django ------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -238,6 +244,7 @@ INSTALLED_APPS = [
     "trivium.serving",
     "trivium.playground",
     "trivium.comparisons",
+    "trivium.openai",
     "trivium.metrics",
     "trivium.pages",
 ]

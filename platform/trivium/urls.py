@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("trivium.workers.urls")),
     path("", include("trivium.playground.urls")),
     path("", include("trivium.api.urls")),
+    path("", include("trivium.openai.urls")),
     path("accounts/", include("trivium.accounts.urls")),
     path("accounts/", include("allauth.urls")),
 ]

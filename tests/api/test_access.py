@@ -85,7 +85,9 @@ def test_lists_hold_only_what_is_visible(path, tokenizer_run, vera, mallory):
     assert len(vera.get(path).json()["items"]) >= 1
 
 
-@pytest.mark.parametrize("path", ["/me", "/runs", "/runs/1", "/workers", "/projects"])
+@pytest.mark.parametrize(
+    "path", ["/me", "/runs", "/runs/1", "/workers", "/projects", "/generations/1"]
+)
 def test_anonymous_callers_are_told_to_bring_a_token(path, db, shape):
     refused = Client().get(f"/api/v1{path}")
     assert shape(refused) == (401, "authentication_error")

@@ -34,7 +34,7 @@ IDS = st.sampled_from([1, 2, 0, 10**30])
 NAMES = st.sampled_from(["tokenizer.json", "..%2f..%2fx", "%00", "a/b", "%ff"])
 PARAMETERS = [
     "cursor", "limit", "project", "state", "kind", "q", "name", "max_points",
-    "after_step", "attempt", "offset", "split", "text", "x",
+    "after_step", "attempt", "offset", "split", "text", "x", "after", "wait",
 ]  # fmt: skip
 READS = [
     "/projects", "/projects/grammar", "/datasets", "/datasets/{id}",
@@ -44,17 +44,19 @@ READS = [
     "/models/{id}", "/models/{id}/files", "/models/{id}/files/{name}", "/runs",
     "/runs/{id}", "/runs/{id}/metrics", "/runs/{id}/samples",
     "/runs/{id}/checkpoints", "/runs/{id}/warnings", "/runs/{id}/history",
-    "/runs/{id}/log", "/workers", "/workers/{id}",
+    "/runs/{id}/log", "/workers", "/workers/{id}", "/generations",
+    "/generations/{id}", "/generations/{id}/events",
 ]  # fmt: skip
 WRITES = [
     "/projects", "/datasets", "/datasets/uploads/{id}/look", "/tokenizers",
     "/tokenizers/{id}/try", "/runs",
     "/runs/{id}/cancel", "/runs/{id}/pause", "/runs/{id}/resume",
-    "/runs/{id}/retry", "/runs/{id}/priority",
+    "/runs/{id}/retry", "/runs/{id}/priority", "/generations",
+    "/generations/{id}/stop",
 ]  # fmt: skip
 FIELDS = [
     "project", "name", "description", "spec", "priority", "changes", "path",
-    "settings", "text", "kind", "upload", "x",
+    "settings", "text", "kind", "upload", "x", "model", "messages", "sampling", "seen",
 ]  # fmt: skip
 
 

@@ -179,3 +179,22 @@ def test_whoever_is_not_signed_in_is_asked_to(client: Client, model: LanguageMod
         response = client.get(address(name, model))
         assert response.status_code == 302
         assert "login" in response.headers["Location"]
+
+
+def test_a_model_that_writes_leads_to_the_playground(
+    client: Client, vera: User, model: LanguageModel
+):
+    client.force_login(vera)
+    talk_url = client.get(address("detail", model)).context["talk_url"]
+    assert "Talk to it" in client.get(address("detail", model)).text
+    assert client.get(talk_url).context["choice"].model == model
+
+
+def test_one_cannot_talk_to_a_model_that_writes_nothing_or_is_not_there(
+    client: Client, vera: User, model: LanguageModel, waiting: LanguageModel
+):
+    client.force_login(vera)
+    LanguageModel.objects.filter(pk=model.pk).update(stage="reward")
+    assert "Talk to it" not in client.get(address("detail", model)).text
+    LanguageModel.objects.filter(pk=waiting.pk).update(path="")
+    assert "Talk to it" not in client.get(address("detail", waiting)).text

@@ -240,38 +240,57 @@ def facts(key: str) -> ModelFacts:
 
 def called(path: str, body: bytes, node: FakeNode) -> Wire:
     """Answer what is no stream."""
-    match path:
-        case "/load":
-            return facts("model-1")
-        case "/render":
-            prompt = RenderRequest.model_validate_json(body).prompt
-            text = prompt.text or ""
-            ids = tuple(range(len(text.split())))
-            return Rendered(
-                text=text,
-                ids=ids,
-                pieces=tuple(text.split()),
-                message_tokens=(),
-                context=64,
-                template_sha256="",
-            )
-        case "/cancel":
-            asked = CancelRequest.model_validate_json(body).id
-            known = any(one.id == asked for one in node.requests)
-            return Cancelled(freed_ms=1.5 if known else None)
-        case "/next":
-            top = NextRequest.model_validate_json(body).top
-            found = [Candidate(id=n, text=f"w{n}", logprob=-n - 0.1) for n in range(5)]
-            return NextTokens(candidates=tuple(found[:top]), entropy=1.0)
-        case "/fill":
-            request = FillRequest.model_validate_json(body)
-            one = Candidate(id=7, text="time", logprob=-0.1)
-            return Filled(masks=((one,),), sequence=request.text, ids=(1, 7, 2))
-        case "/embed":
-            texts = EmbedRequest.model_validate_json(body).texts
-            vectors = tuple((float(len(text)), 0.5, -0.25) for text in texts)
-            return Embedded(vectors=vectors, num_tokens=len(texts))
-        case "/score":
-            prompts = ScoreRequest.model_validate_json(body).prompts
-            return Scored(scores=tuple((0.75,) for _ in prompts), labels=("LABEL_0",))
-    raise AssertionError(path)
+    return CALLS[path](body, node)
+
+
+def render(body: bytes, _: FakeNode) -> Rendered:
+    text = RenderRequest.model_validate_json(body).prompt.text or ""
+    pieces = tuple(text.split())
+    return Rendered(
+        text=text,
+        ids=tuple(range(len(pieces))),
+        pieces=pieces,
+        message_tokens=(),
+        context=64,
+        template_sha256="",
+    )
+
+
+def cancel(body: bytes, node: FakeNode) -> Cancelled:
+    asked = CancelRequest.model_validate_json(body).id
+    known = any(one.id == asked for one in node.requests)
+    return Cancelled(freed_ms=1.5 if known else None)
+
+
+def next_tokens(body: bytes, _: FakeNode) -> NextTokens:
+    top = NextRequest.model_validate_json(body).top
+    found = [Candidate(id=n, text=f"w{n}", logprob=-n - 0.1) for n in range(5)]
+    return NextTokens(candidates=tuple(found[:top]), entropy=1.0)
+
+
+def fill(body: bytes, _: FakeNode) -> Filled:
+    request = FillRequest.model_validate_json(body)
+    one = Candidate(id=7, text="time", logprob=-0.1)
+    return Filled(masks=((one,),), sequence=request.text, ids=(1, 7, 2))
+
+
+def embed(body: bytes, _: FakeNode) -> Embedded:
+    texts = EmbedRequest.model_validate_json(body).texts
+    vectors = tuple((float(len(text)), 0.5, -0.25) for text in texts)
+    return Embedded(vectors=vectors, num_tokens=len(texts))
+
+
+def score(body: bytes, _: FakeNode) -> Scored:
+    prompts = ScoreRequest.model_validate_json(body).prompts
+    return Scored(scores=tuple((0.75,) for _ in prompts), labels=("LABEL_0",))
+
+
+CALLS: dict[str, Callable[[bytes, FakeNode], Wire]] = {
+    "/load": lambda _, __: facts("model-1"),
+    "/render": render,
+    "/cancel": cancel,
+    "/next": next_tokens,
+    "/fill": fill,
+    "/embed": embed,
+    "/score": score,
+}

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from fake_node import FakeNode, serving
 from trivium import storage
+from trivium.accounts import services as accounts
+from trivium.accounts.models import ApiToken, User
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.serving import services
@@ -73,3 +75,8 @@ def write_checkpoint(run_id: int, step: int, *files: str) -> str:
     for name in ("MANIFEST.json", "model.safetensors", *files):
         (folder / name).write_text(json.dumps({}))
     return path
+
+
+def make_secret(user: User, scope: ApiToken.Scope = ApiToken.Scope.INFERENCE) -> str:
+    """Return a token that may talk to models."""
+    return accounts.create_token(user=user, name="test", scope=scope)[1]

@@ -1,5 +1,6 @@
 """A real inference node under its keeper: announced, killed, stuck, back again."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,13 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 from node_lab import Stream, asked_of, write_model
-from runspec.serving import NODE_KEY_HEADER
+from runspec.serving import NODE_KEY_HEADER, GenerateRequest, Prompt, Sampling
 from supervisor_lab import child_environment
+from trivium.models.models import LanguageModel
+from trivium.serving import client
+from trivium.serving.choices import ModelChoice, checkpoint_choices, of_model
 from trivium.serving.keys import node_key
 from trivium.serving.models import Node
 
@@ -97,8 +102,8 @@ def test_a_node_killed_mid_stream_is_back_by_itself(keeper, tmp_path):
     node, process = keeper.node()
     seen = []
     with (
-        httpx.Client(base_url=node.url, headers=headers, timeout=60) as client,
-        client.stream("POST", "/generate", json=asked) as response,
+        httpx.Client(base_url=node.url, headers=headers, timeout=60) as http,
+        http.stream("POST", "/generate", json=asked) as response,
     ):
         stream = Stream(response)
         stream.until("tokens")
@@ -127,3 +132,32 @@ def test_a_node_never_outlives_its_keeper(keeper):
     keeper.process.kill()
     keeper.process.wait()
     wait(lambda: not process.is_running())
+
+
+def test_a_checkpoint_of_a_run_answers_through_the_web_s_client(
+    keeper, lab, start_node
+):
+    start_node(PYTHONPATH=os.pathsep.join(sys.path)).wait_until_warm()
+    run = lab.pretrain(max_steps=40, checkpoint_every=20, eval_every=20)
+    lab.wait(run, "succeeded")
+    keeper.node()
+    choices = [*checkpoint_choices(run), of_model(LanguageModel.objects.get(run=run))]
+    assert len(choices) > 1
+    prompt = Prompt(text="the ")
+    told = []
+    for number, choice in enumerate(choices):
+        request = GenerateRequest(
+            id=f"request-{number}",
+            model=choice.ref,
+            prompt=prompt,
+            sampling=Sampling(max_tokens=5, temperature=0),
+        )
+        events = asyncio.run(all_events(choice, request))
+        assert events[-1].type == "end", events[-1]
+        assert events[0].receipt.weights_sha256 == choice.ref.sha256
+        told.append(events[-1].completion_tokens)
+    assert max(told) > 0
+
+
+async def all_events(choice: ModelChoice, request: GenerateRequest) -> list[Any]:
+    return [event async for event in client.generate(choice, request)]

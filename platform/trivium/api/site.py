@@ -11,6 +11,7 @@ from trivium.comparisons.api import voting as votes
 from trivium.datasets.api import router as datasets
 from trivium.datasets.importing_api import router as importing
 from trivium.models.api import router as models
+from trivium.playground.api import router as generations
 from trivium.projects.api import router as projects
 from trivium.runs.api import router as runs
 from trivium.runs.compare_api import router as comparing
@@ -70,6 +71,7 @@ def build_api() -> NinjaAPI:
         "sweeps": sweeps,
         "comparisons": comparisons,
         "votes": votes,
+        "generations": generations,
         "workers": workers,
     }.items():
         built.add_router(f"/{noun}", router, tags=[noun])

@@ -1,5 +1,7 @@
 """Pages of models: list, one model, what people say of it, its download."""
 
+from urllib.parse import urlencode
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, StreamingHttpResponse
@@ -20,6 +22,7 @@ from trivium.pages.lineage import model_levels
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs.errors import SubmitError
+from trivium.serving.choices import of_model
 
 MAX_LISTED = 500
 TEACH = {
@@ -82,12 +85,22 @@ def show_model(
         "card": card_html(model),
         "levels": model_levels(model),
         "code": loading_code(model, folder_name(model)),
+        "talk_url": talk_url(model),
         "teach": teach_label(model),
         "can_go_on": model.family in FAMILIES and model.loader in LANGUAGE_HEADS,
         "users": queries.what_uses(model),
         "can_edit": has_role(request.user, model.project, Role.ENGINEER),
     }
     return render(request, "models/detail.html", context, status=status)
+
+
+def talk_url(model: LanguageModel) -> str:
+    """Return where one talks to a model; nothing for those that write no text."""
+    choice = of_model(model) if model.is_ready else None
+    if choice is None or not choice.can_write:
+        return ""
+    address = reverse("playground:home", args=[model.project.slug])
+    return f"{address}?{urlencode({'model': choice.id})}"
 
 
 def teach_label(model: LanguageModel) -> str:

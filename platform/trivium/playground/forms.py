@@ -29,12 +29,11 @@ GROUPS = {"base": "Base: complete text", "instruct": "Instruct: follow instructi
 
 def number(label: str, help_text: str, **bounds: Any) -> forms.FloatField:
     """Return an optional number, its step and bounds told to the browser."""
-    step = bounds.pop("step", 0.05)
     return forms.FloatField(
         label=label,
         help_text=help_text,
         required=False,
-        widget=forms.NumberInput({"step": step, "inputmode": "decimal"}),
+        widget=forms.NumberInput({"step": "any", "inputmode": "decimal"}),
         **bounds,
     )
 

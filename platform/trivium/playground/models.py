@@ -82,6 +82,7 @@ class Message(models.Model):
     content = models.TextField(blank=True)
     """Of an answer: what its generation wrote, once it is over."""
     created = models.DateTimeField(auto_now_add=True)
+    deleted = models.DateTimeField(null=True, blank=True)
 
 
 class Generation(models.Model):

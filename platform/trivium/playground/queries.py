@@ -64,7 +64,8 @@ def generations_visible_to(user: User) -> QuerySet[Generation]:
 
 def branch_of(conversation: Conversation) -> list[Turn]:
     """Return the branch that ends at the head, from its beginning."""
-    rows = list(conversation.messages.select_related("generation").order_by("pk"))
+    kept = conversation.messages.filter(deleted=None)
+    rows = list(kept.select_related("generation").order_by("pk"))
     by_id = {row.pk: row for row in rows}
     siblings: dict[int | None, list[int]] = {}
     for row in rows:
@@ -80,9 +81,11 @@ def branch_of(conversation: Conversation) -> list[Turn]:
 
 def leaf_below(message: Message) -> Message:
     """Return the newest end of the branch a message is on."""
-    while (child := message.children.order_by("-pk").first()) is not None:
+    while True:
+        child = message.children.filter(deleted=None).order_by("-pk").first()
+        if child is None:
+            return message
         message = child
-    return message
 
 
 def messages_of(turns: list[Turn], system: str = "") -> list[dict[str, str]]:

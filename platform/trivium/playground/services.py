@@ -9,6 +9,7 @@ from runspec.serving import Prompt, Sampling
 
 from trivium.accounts.models import User
 from trivium.playground.fitting import Fit, fit, prompt_of
+from trivium.playground.log import stop_writing
 from trivium.playground.models import Conversation, Generation, Message, Preset
 from trivium.playground.queries import branch_of, leaf_below, messages_of
 from trivium.projects.models import Project
@@ -17,6 +18,10 @@ from trivium.serving.choices import ModelChoice
 TITLE_CHARACTERS = 60
 SEED_BITS = 53
 """So that browsers' numbers hold a seed exactly."""
+
+
+class StillAnsweringError(ValueError):
+    """A message would stand behind an answer that is not there yet."""
 
 
 def start_conversation(
@@ -54,9 +59,14 @@ def send_message(
     An edited message is sent with the parent of the one it replaces.
 
     Raises:
+        StillAnsweringError: `parent` is an answer that is still being written.
         DoesNotFitError: the conversation is longer than the model sees.
         ServingError: nobody can say whether it is.
     """
+    if is_being_written(parent):
+        raise StillAnsweringError(
+            "The model is still answering. Stop it (Esc) or wait, then send this."
+        )
     before = branch_up_to(conversation, parent)
     said = [*messages_of(before, conversation.system)]
     said.append({"role": "user", "content": content})
@@ -71,6 +81,14 @@ def send_message(
         if not conversation.title:
             change_conversation(conversation, title=title_of(content))
         return _answer(conversation, sender, choice, message, fitted)
+
+
+def is_being_written(message: Message | None) -> bool:
+    """Whether a message is an answer whose end is not known."""
+    if message is None:
+        return False
+    running = Generation.objects.filter(message=message)
+    return running.exclude(state__in=Generation.OVER).exists()
 
 
 def answer_again(
@@ -190,14 +208,54 @@ def choose_version(conversation: Conversation, message: Message) -> None:
     change_conversation(conversation, head=leaf_below(message))
 
 
-def delete_message(conversation: Conversation, message: Message) -> None:
-    """Remove a message and all that follows it; a neighbour is shown instead."""
+def edit_answer(conversation: Conversation, message: Message, content: str) -> Message:
+    """Put what a person would rather have read beside an answer, and go on from it.
+
+    The answer itself stays as it is, and so does its receipt.
+    """
     with transaction.atomic():
-        siblings = conversation.messages.filter(parent=message.parent)
+        edited = Message.objects.create(
+            conversation=conversation,
+            parent=message.parent,
+            role=Message.Role.ASSISTANT,
+            content=content,
+        )
+        change_conversation(conversation, head=edited)
+    return edited
+
+
+def delete_message(conversation: Conversation, message: Message) -> None:
+    """Hide a message and all that follows it; a neighbour is shown instead.
+
+    An answer that nobody will see any more is not written further.
+    """
+    with transaction.atomic():
+        siblings = conversation.messages.filter(parent=message.parent, deleted=None)
         neighbour = siblings.exclude(pk=message.pk).order_by("-pk").first()
         head = leaf_below(neighbour) if neighbour is not None else message.parent
         change_conversation(conversation, head=head)
-        message.delete()
+        Message.objects.filter(pk=message.pk).update(deleted=timezone.now())
+        written = Generation.objects.filter(message__conversation=conversation)
+        for generation in written.exclude(state__in=Generation.OVER):
+            if generation.message and not is_reachable(generation.message):
+                stop_writing(generation, None)
+
+
+def restore_message(conversation: Conversation, message: Message) -> None:
+    """Show a deleted message again, and the newest of what followed it."""
+    with transaction.atomic():
+        Message.objects.filter(pk=message.pk).update(deleted=None)
+        change_conversation(conversation, head=leaf_below(message))
+
+
+def is_reachable(message: Message) -> bool:
+    """Whether neither a message nor any before it is deleted."""
+    at: Message | None = message
+    while at is not None:
+        if at.deleted is not None:
+            return False
+        at = at.parent
+    return True
 
 
 def branch_up_to(conversation: Conversation, message: Message | None) -> list[Any]:

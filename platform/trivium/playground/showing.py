@@ -53,9 +53,13 @@ class Bubble(NamedTuple):
 
 
 def bubble(turn: Turn) -> Bubble:
-    """Draw one turn; what people wrote stays as they wrote it."""
+    """Draw one turn; what people say stays as they wrote it.
+
+    Answers that were edited or brought from elsewhere have no generation.
+    """
     generation = turn.generation
-    if generation is None or not generation.is_over:
+    is_said = turn.message.role != Message.Role.ASSISTANT
+    if is_said or (generation is not None and not generation.is_over):
         return Bubble(turn, None)
     return Bubble(turn, render_markdown(turn.message.content))
 

@@ -3,7 +3,8 @@
 The process of the first reader writes; readers of other processes look into the log.
 When the last reader here has been gone for a moment, writing is suspended and the slot
 on the node is free; the next reader has it go on, with the very tokens it would have
-had (`inference.sampling`). A process that dies is noticed by its silence.
+had (`inference.sampling`). What endpoints answer is written to its end, since they
+cannot go on in the middle. A process that dies is noticed by its silence.
 """
 
 import asyncio
@@ -51,6 +52,8 @@ class Live:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     """Writes, if this process does."""
+    must_finish: bool = False
+    """Whether what answers could not go on later, so that nobody breaks it off."""
     leaving: asyncio.TimerHandle | None = None
 
     def announce(self) -> None:
@@ -116,7 +119,11 @@ def _leave(generation_id: int, live: Live) -> None:
     def let_go() -> None:
         if live.num_readers:
             return
-        _live.pop(generation_id, None)
+        if live.must_finish and live.task is not None and not live.task.done():
+            live.task.add_done_callback(lambda _: let_go())
+            return
+        if _live.get(generation_id) is live:
+            del _live[generation_id]
         if live.task is not None:
             live.task.cancel()
 
@@ -172,7 +179,8 @@ class Writing:
     async def let_go(self) -> None:
         """Stop writing, because nobody reads any more.
 
-        Servers of others cannot go on in the middle: their answer ends here.
+        Servers of others cannot go on in the middle: where this process ends before
+        their answer does, it ends with it.
         """
         if self.can_go_on:
             await in_thread(log.suspend)(self.claim)
@@ -190,6 +198,7 @@ class Writing:
             )
             return
         self.can_go_on = choice.endpoint is None
+        self.live.must_finish = not self.can_go_on
         request = request_of(self.claim, choice)
         events = client.generate(choice, request)
         async with aclosing(events):

@@ -47,7 +47,18 @@ def conversation_detail(request: SignedInRequest, slug: str, pk: int) -> HttpRes
     conversation = get_conversation(request.user, project, pk)
     changes = preset_changes(request, project)
     form = settings_form(request.user, project, conversation, changes=changes)
-    return show(request, project, conversation, form)
+    undo_id = deleted_message(request, conversation)
+    return show(request, project, conversation, form, undo_id=undo_id)
+
+
+def deleted_message(request: SignedInRequest, conversation: Conversation) -> int | None:
+    """Return the message an address offers to bring back, if it is deleted."""
+    named = request.GET.get("undo", "")
+    if not named.isdecimal() or conversation.created_by_id != request.user.pk:
+        return None
+    deleted = conversation.messages.exclude(deleted=None)
+    found = deleted.filter(pk=int(named[:18])).first()
+    return found.pk if found else None
 
 
 def show(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -12,7 +13,7 @@ from trivium.http import SignedInRequest
 from trivium.playground import services
 from trivium.playground.fitting import DoesNotFitError, Fit, fit
 from trivium.playground.forms import MessageForm, SettingsForm, initial_of
-from trivium.playground.models import Conversation, Message
+from trivium.playground.models import Conversation, Generation, Message
 from trivium.playground.queries import branch_of, get_conversation, messages_of
 from trivium.playground.showing import bubble, page_context, settings_form, talkable
 from trivium.playground.views import TEMPLATE, own_conversation, settings_of, show
@@ -52,7 +53,7 @@ def send_message(
             content=composer.cleaned_data["content"],
             parent=parent_of(request, conversation),
         )
-    except (DoesNotFitError, ServingError) as error:
+    except (services.StillAnsweringError, DoesNotFitError, ServingError) as error:
         composer.add_error("content", str(error))
         if pk is None:
             conversation.delete()
@@ -100,6 +101,7 @@ def thread(
     conversation: Conversation,
     *,
     is_sent: bool = False,
+    undo: Message | None = None,
 ) -> HttpResponse:
     """Show a conversation after it changed, at its own address.
 
@@ -107,10 +109,11 @@ def thread(
     """
     url = reverse("playground:conversation", args=[project.slug, conversation.pk])
     if not request.htmx:
-        return redirect(url)
+        return redirect(f"{url}?undo={undo.pk}" if undo else url)
     form = settings_form(request.user, project, conversation)
     context = page_context(request.user, project, conversation, form)
     context["is_part"] = is_sent
+    context["undo_id"] = undo.pk if undo else None
     response = render(request, f"{TEMPLATE}#thread", context)
     if (
         request.headers.get("HX-Current-URL", "").rpartition("/p/")[2]
@@ -163,14 +166,46 @@ def choose_version(
 
 @login_required
 @require_POST
+def edit_answer(
+    request: SignedInRequest, slug: str, pk: int, message_id: int
+) -> HttpResponse:
+    """Go on from what the model should have said: another version of its answer."""
+    project = get_project(request.user, slug)
+    conversation = own_conversation(request, project, pk)
+    answers = conversation.messages.filter(role=Message.Role.ASSISTANT)
+    whole = Q(generation=None) | Q(generation__state__in=Generation.OVER)
+    message = get_object_or_404(answers.filter(whole), pk=message_id)
+    composer = MessageForm(request.POST)
+    if not composer.is_valid():
+        form = settings_form(request.user, project, conversation)
+        return refuse(request, project, conversation, form, composer)
+    services.edit_answer(conversation, message, composer.cleaned_data["content"])
+    return thread(request, project, conversation)
+
+
+@login_required
+@require_POST
 def delete_message(
     request: SignedInRequest, slug: str, pk: int, message_id: int
 ) -> HttpResponse:
-    """Remove a message and what follows it."""
+    """Hide a message and what follows it; the page offers to undo that."""
     project = get_project(request.user, slug)
     conversation = own_conversation(request, project, pk)
     message = get_object_or_404(conversation.messages, pk=message_id)
     services.delete_message(conversation, message)
+    return thread(request, project, conversation, undo=message)
+
+
+@login_required
+@require_POST
+def restore_message(
+    request: SignedInRequest, slug: str, pk: int, message_id: int
+) -> HttpResponse:
+    """Bring a deleted message back, and what followed it."""
+    project = get_project(request.user, slug)
+    conversation = own_conversation(request, project, pk)
+    message = get_object_or_404(conversation.messages, pk=message_id)
+    services.restore_message(conversation, message)
     return thread(request, project, conversation)
 
 
