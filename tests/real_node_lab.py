@@ -1,5 +1,6 @@
 """A real node and tiny models of every architecture, for what stands on the web."""
 
+import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from node_lab import CHAT, KEY, NodeProcess, write_model
 from runspec.serving import NodeState
 from trivium import storage
 from trivium.models.models import LanguageModel
+from trivium.playground import streaming
+from trivium.playground.models import Generation
 from trivium.projects.models import Project
 from trivium.serving import client, services
 
@@ -26,6 +29,21 @@ KINDS = {
         "recognised": {"head": "sequence-classification"},
     },
 }
+
+
+def written(generation: Generation) -> Generation:
+    """Have an answer written to its end, as a reader would."""
+
+    async def read() -> None:
+        async for _ in streaming.read(generation.pk, 0):
+            pass
+
+    asyncio.run(asyncio.wait_for(read(), 60))
+    # The loop that would have forgotten it is over.
+    streaming._live.pop(generation.pk, None)
+    generation.refresh_from_db()
+    assert generation.state == "done", generation.error
+    return generation
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from django.urls import reverse
 from serving_lab import make_model, make_node, model, node, run_async
 from trivium.comparisons import lineups
 from trivium.comparisons.models import Comparison, Lineup, Vote
+from trivium.playground import streaming
 from trivium.playground.beside import is_name_hidden
 from trivium.playground.models import Generation
 from trivium.playground.views_compare import groups_of
@@ -275,7 +276,10 @@ def test_checkpoints_are_offered_by_run_in_their_order(project, make_model):
 
 
 async def read_to_end(generation_id: int, **how) -> list[str]:
-    return [text async for text in events_of(generation_id, 0, **how)]
+    told = [text async for text in events_of(generation_id, 0, **how)]
+    # The loop that would have forgotten it is over soon.
+    streaming._live.pop(generation_id, None)
+    return told
 
 
 def test_the_stream_of_a_hidden_side_names_no_model(node, client, vera, pair):

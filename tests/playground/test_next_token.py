@@ -1,14 +1,13 @@
 """What else could have come: the panel, the colours, and branches, with a real node."""
 
-import asyncio
 import math
 import re
 
 import pytest
 from django.urls import reverse
-from real_node_lab import announced, put_model, real_node, tiny_folder
+from real_node_lab import announced, put_model, real_node, tiny_folder, written
 from runspec.serving import Candidate, NextTokens, Prompt, Sampling, TokenTold
-from trivium.playground import beside, next_token, streaming
+from trivium.playground import beside, next_token
 from trivium.playground.models import Generation, GenerationEvent
 from trivium.playground.services import generate, go_on
 from trivium.serving.choices import of_model
@@ -17,19 +16,6 @@ from trivium.serving.models import Node
 __all__ = ["announced", "put_model", "real_node", "tiny_folder"]
 
 HTMX = {"HX-Request": "true"}
-
-
-def written(generation: Generation) -> Generation:
-    """Have an answer written to its end, as a reader would."""
-
-    async def read() -> None:
-        async for _ in streaming.read(generation.pk, 0):
-            pass
-
-    asyncio.run(asyncio.wait_for(read(), 60))
-    generation.refresh_from_db()
-    assert generation.state == "done", generation.error
-    return generation
 
 
 @pytest.fixture
