@@ -26,7 +26,8 @@ export function follow(url, listener) {
   }
   source.addEventListener("failed", (event) => {
     close();
-    listener.fail(hear(event).message);
+    const { message } = hear(event);
+    listener.fail(message.charAt(0).toUpperCase() + message.slice(1));
   });
   source.addEventListener("error", () => {
     // While the browser connects anew by itself there is nothing to say.

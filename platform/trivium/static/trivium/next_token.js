@@ -40,8 +40,9 @@ function draw(panel) {
   const { shares, rest } = reshape([...shown, ...hidden], Number(mass), Number(last), temperature);
   const visible = rows.map((_, at) => shares[at]);
   const hiddenShare = Math.max(0, 1 - visible.reduce((sum, share) => sum + share, 0));
-  // A full bar is the least round share that holds them all, and says so.
-  const scale = SCALES.find((one) => one >= Math.max(...visible, hiddenShare)) ?? 1;
+  // A full bar is a round share that holds them all, at temperature 1 too, and says so.
+  const most = Math.max(...visible, hiddenShare, ...shown.map(Math.exp));
+  const scale = SCALES.find((one) => one >= most) ?? 1;
   for (const [at, row] of rows.entries()) setBar(row, visible[at], scale);
   setBar(panel.querySelector("[data-others]"), hiddenShare, scale);
   panel.querySelector("[data-scale]").textContent = `${100 * scale} %`;
@@ -77,13 +78,14 @@ function look(link) {
   mark(link);
   link.scrollIntoView({ block: "nearest" });
   // Without the fragment that takes those without scripts to the panel.
-  history.replaceState(null, "", link.href.split("#")[0]);
+  const [address] = link.href.split("#");
+  history.replaceState(null, "", address);
   asked += 1;
   const mine = asked;
   // Whoever walks through the text with an arrow held down asks for the last one alone.
   setTimeout(() => {
     if (mine !== asked) return;
-    htmx.ajax("GET", link.href, { target: "#next", swap: "outerHTML" });
+    htmx.ajax("GET", address, { target: "#next", swap: "outerHTML" });
   }, 60);
 }
 
