@@ -50,6 +50,8 @@ def asgi_url(transactional_db: None) -> Iterator[str]:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join(str(ROOT / one) for one in SOURCES),
             "TRIVIUM_HOME": str(settings.HOME),
+            "TRIVIUM_STORAGE": settings.STORAGE_URL,
+            "TRIVIUM_WORK": str(settings.WORK_DIR),
             "DJANGO_SETTINGS_MODULE": "trivium.settings",
         },
     )  # fmt: skip

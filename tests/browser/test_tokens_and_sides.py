@@ -6,11 +6,13 @@ import pytest
 from asgi_lab import asgi_url, open_page, session, storyteller
 from django.urls import reverse
 from playwright.sync_api import expect
+from runspec import PretrainSpec
 from runspec.serving import Prompt, Sampling
-from serving_lab import make_model
+from serving_lab import make_model, write_checkpoint
 from trivium.comparisons.models import Comparison, Lineup, Vote
 from trivium.playground.models import Generation
 from trivium.playground.services import generate
+from trivium.runs.models import Checkpoint, Run
 from trivium.serving.choices import of_model
 
 __all__ = ["asgi_url", "make_model", "open_page", "session", "storyteller"]
@@ -136,6 +138,52 @@ def test_a_blind_vote_is_kept_with_both_receipts(kept, compare_url, open_page):
     expect(vote).to_be_enabled(timeout=20_000)
     vote.click()
     expect(page.locator("#lineup")).to_contain_text("You said: B is better")
+
+
+@pytest.fixture
+def run(project, bob) -> Run:
+    """A run with three checkpoints that can be talked to."""
+    spec = PretrainSpec(dataset="1", tokenizer="1")
+    made = Run.objects.create(
+        project=project,
+        created_by=bob,
+        kind="pretrain",
+        name="Night run",
+        spec=spec.model_dump(mode="json"),
+        spec_sha256="0" * 64,
+    )
+    for step in (101, 200, 301):
+        path = write_checkpoint(made.pk, step, "config.json")
+        Checkpoint.objects.create(
+            run=made, step=step, fence=1, path=path, manifest_sha256=f"{step:064}"
+        )
+    return made
+
+
+def test_a_slider_goes_through_the_checkpoints_of_a_run(run, compare_url, open_page):
+    page = open_page(compare_url)
+    step = f"grammar/run-{run.pk}@{{}}".format
+    slot = page.locator("[data-slot]").first
+    expect(slot.locator("[data-slider]")).to_be_hidden()
+    page.locator("#choice-A").select_option(step(101))
+    page.locator("#choice-B").select_option(step(301))
+    slider = slot.locator("input[type=range]")
+    expect(slider).to_be_visible()
+    slider.fill("1")
+    expect(page.locator("#choice-A")).to_have_value(step(200))
+    expect(slot.locator("output")).to_have_text("200")
+
+    page.locator("[name=prompt]").fill("The river")
+    page.get_by_role("button", name="Ask them all").click()
+    page.wait_for_url("**/compare/*/**")
+    sides = page.locator("[data-side]")
+    expect(sides.first).to_contain_text("step 200")
+    expect(sides.first).to_contain_text("Once upon a time")
+
+    # Where answers stand already, letting the slider go asks anew.
+    page.locator("[data-slot]").first.locator("input[type=range]").fill("0")
+    expect(sides.first).to_contain_text("step 101")
+    expect(sides.first).to_contain_text("The longest river")
 
 
 def test_on_a_phone_the_sides_are_stacked(compare_url, open_page):

@@ -8,6 +8,7 @@ from django.urls import reverse
 from real_node_lab import announced, put_model, real_node, tiny_folder, written
 from runspec.serving import Candidate, NextTokens, Prompt, Sampling, TokenTold
 from trivium.playground import beside, next_token
+from trivium.playground.branching import branch_answer, text_of
 from trivium.playground.models import Generation, GenerationEvent
 from trivium.playground.services import generate, go_on
 from trivium.serving.choices import of_model
@@ -242,11 +243,31 @@ def test_a_chosen_token_beyond_the_top_gets_a_row_of_its_own():
 
 def test_the_entry_a_branch_begins_with_counts_as_written(answer, vera):
     """Whoever writes the branch goes on behind the shared tokens, not before them."""
-    from trivium.playground.branching import branch_answer
-
     choice = of_model(answer.project.models.get())
     token = answer.token_ids[2]
     branch = branch_answer(answer, sender=vera, choice=choice, at=2, token_id=token)
     [first] = GenerationEvent.objects.filter(generation=branch)
     assert (first.seq, len(first.payload["tokens"])) == (1, 3)
     assert branch.given_ids == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole", "at", "expected"),
+    [
+        (["The", " Nile", "."], "The Nile.", 2, "The Nile"),
+        ([" The", " Nile"], "The Nile", 1, "The"),
+        (["The", "<mask>", " Nile"], "The Nile", 2, "The"),
+        (["The", "<mask>", " Nile"], "The Nile", 3, "The Nile"),
+        ([b"\xe2", b"\x82", b"\xac", " and"], "€ and", 2, ""),
+        ([b"\xe2", b"\x82", b"\xac", " and"], "€ and", 3, "€"),
+        (["a", b"\xff", "b"], "a\ufffdb", 2, "a\ufffd"),
+        (["a"], "a", 0, ""),
+    ],
+)
+def test_the_text_before_a_token_is_found(parts, whole, at, expected):
+    tokens = [
+        told(part, -1) if isinstance(part, str) else told("\ufffd", -1, raw=tuple(part))
+        for part in parts
+    ]
+    ids = [token.id for token in tokens]
+    assert text_of(Generation(text=whole, token_ids=ids), tokens, at) == expected

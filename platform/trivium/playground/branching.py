@@ -14,6 +14,7 @@ from trivium.playground.services import go_on
 from trivium.serving.choices import ModelChoice
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+BROKEN = REPLACEMENT.encode()
 
 
 class BranchError(ValueError):
@@ -79,15 +80,19 @@ def told_at(choice: ModelChoice, ids: Sequence[int], token_id: int) -> TokenTold
 def text_of(generation: Generation, tokens: list[TokenTold], at: int) -> str:
     """Return the text of an answer before a token.
 
-    Bytes are joined before they are read: several tokens may make one character. Some
-    tokenizers write a space in front of the first token that the text has not.
+    Tokens and text are walked side by side, since they are not the same: special
+    tokens are told but are no text, several tokens may make one character, and the
+    space in front of the first token is not always there.
     """
-    joined = b"".join(
-        token.text.encode() if token.bytes is None else bytes(token.bytes)
-        for token in tokens[:at]
-    ).decode(errors="ignore")
     before = generation.given_text if beside.num_given(generation, tokens) else ""
-    whole = generation.text.removeprefix(before)
-    if not whole.startswith(joined) and whole.startswith(joined.lstrip()):
-        joined = joined.lstrip()
-    return before + joined
+    whole = generation.text.removeprefix(before).encode()
+    place = 0
+    for number, token in enumerate(tokens[:at]):
+        written = token.text.encode() if token.bytes is None else bytes(token.bytes)
+        if whole.startswith(written, place):
+            place += len(written)
+        elif number == 0 and whole.startswith(written.lstrip(b" ")):
+            place += len(written.lstrip(b" "))
+        elif REPLACEMENT in token.text and whole.startswith(BROKEN, place):
+            place += len(BROKEN)
+    return before + whole[:place].decode(errors="ignore")
