@@ -9,7 +9,12 @@ from real_node_lab import announced, put_model, real_node, tiny_folder, written
 from runspec.serving import Candidate, NextTokens, Prompt, Sampling, TokenTold
 from trivium.playground import beside, next_token
 from trivium.playground.branching import branch_answer, text_of
-from trivium.playground.models import Generation, GenerationEvent
+from trivium.playground.models import (
+    Conversation,
+    Generation,
+    GenerationEvent,
+    Message,
+)
 from trivium.playground.services import generate, go_on
 from trivium.serving.choices import of_model
 from trivium.serving.models import Node
@@ -199,6 +204,21 @@ def test_strangers_and_other_members_see_nothing(client, mallory, lara, asked):
         assert client.get(address(asked)).status_code == 404
         sent = client.post(address(asked, "branch"), {"at": 0, "token": 1})
         assert sent.status_code == 404
+
+
+def test_a_shared_answer_is_looked_into_by_others_and_branched_by_none_of_them(
+    client, lara, vera, asked
+):
+    talk = Conversation.objects.create(
+        project=asked.project, created_by=vera, is_shared=True
+    )
+    said = Message.objects.create(conversation=talk, role="assistant")
+    Generation.objects.filter(pk=asked.pk).update(message=said, state="done")
+    client.force_login(lara)
+    assert client.get(address(asked)).status_code == 200
+    sent = client.post(address(asked, "branch"), {"at": 0, "token": 1})
+    assert sent.status_code == 404
+    assert Generation.objects.count() == 1
 
 
 def test_whoever_is_not_signed_in_is_asked_to(client, asked):

@@ -67,7 +67,11 @@ def branch(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     project = get_project(request.user, slug)
     generation = find_generation(request, project, pk)
     at, token = request.POST.get("at", ""), request.POST.get("token", "")
-    if not generation.is_over or not is_number(at) or not is_number(token):
+    # A branch becomes the version that is shown: only whose answer it is may do that.
+    is_theirs = generation.created_by_id == request.user.pk
+    if not is_theirs or not generation.is_over:
+        raise Http404("no such answer")
+    if not is_number(at) or not is_number(token):
         raise Http404("no such token")
     try:
         new = branch_answer(
