@@ -9,6 +9,7 @@ number of threads it is fastest with. Random weights: what a token is does not m
 import importlib.util
 import statistics
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -142,6 +143,31 @@ def read_bandwidth() -> float:
     return block.nbytes / min(times)
 
 
+def measure_llama_cpp(
+    model: LlamaForCausalLM, prompts: list[list[int]], cores: int
+) -> None:
+    """Print what llama.cpp makes of the same weights, where it is installed."""
+    names = ("llama_cpp", "gguf")
+    missing = [one for one in names if importlib.util.find_spec(one) is None]
+    if missing:
+        print(f"llama.cpp: not measured, {' and '.join(missing)} not installed")
+        return
+    from llama_cpp_peer import Peer, write_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.gguf"
+        write_model(model, file)
+        one: dict[int, float] = {}
+        many: dict[int, float] = {}
+        for threads in sorted({1, cores}):
+            peer = Peer(file, num_threads=threads, num_sequences=STREAMS)
+            one[threads] = median(lambda made=peer: made.answer(prompts[:1], ANSWER)[0])
+            many[threads] = median(lambda made=peer: made.answer(prompts, ANSWER)[0])
+    print("llama.cpp, fp32 (tokens/s by number of threads)")
+    show("one stream", max(one.values()), one)
+    show(f"batch of {STREAMS}", max(many.values()), many)
+
+
 def show(what: str, tokens_per_s: float, remark: object) -> None:
     """Print one line of the table."""
     print(f"  {what:28} {tokens_per_s:8.0f} tokens/s  {remark}")
@@ -192,9 +218,7 @@ def main() -> None:
         show(f"{STREAMS} streams, {GAP_S * 1000:.0f} ms apart", crowd, compared)
         print(f"  first token, warm: {first * 1000:.1f} ms (prompt of {PROMPT})")
     engine.stop()
-    for package, what in (("llama_cpp", "llama.cpp"), ("vllm", "vLLM")):
-        if importlib.util.find_spec(package) is None:
-            print(f"{what}: not installed here")
+    measure_llama_cpp(model, prompts, cores)
 
 
 if __name__ == "__main__":

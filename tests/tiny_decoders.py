@@ -15,6 +15,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -59,6 +61,11 @@ FAMILIES = {
         }
     ),
     "mistral": lambda: MistralForCausalLM(MistralConfig(**COMMON, sliding_window=None)),
+    "mixtral": lambda: MixtralForCausalLM(
+        MixtralConfig(
+            **COMMON, num_local_experts=5, num_experts_per_tok=2, sliding_window=None
+        )
+    ),
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**COMMON)),
     "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**COMMON, head_dim=40)),
     "gpt2": lambda: GPT2LMHeadModel(

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("trivium.runs.urls")),
     path("", include("trivium.workers.urls")),
     path("", include("trivium.playground.urls")),
+    path("", include("trivium.serving.urls")),
     path("", include("trivium.api.urls")),
     path("", include("trivium.openai.urls")),
     path("accounts/", include("trivium.accounts.urls")),

@@ -1,12 +1,17 @@
 """API tokens: shown once, kept as a hash, revoked by their owner alone."""
 
+import html
 import re
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from serving_lab import MakeModel, make_model
 from trivium.accounts import services
 from trivium.accounts.models import ApiToken, User
+from trivium.projects.models import Project
+
+__all__ = ["make_model"]
 
 URL = "/accounts/settings/tokens/"
 FORM = {"name": "laptop", "scope": "full", "lifetime": "90"}
@@ -19,9 +24,9 @@ def bobs(client: Client, bob: User) -> Client:
 
 
 def shown_secret(page: str) -> str:
-    found = re.findall(r"tv_[\w-]{40,}", page)
+    found = set(re.findall(r"tv_[\w-]{40,}", page))
     assert len(found) == 1
-    return found[0]
+    return found.pop()
 
 
 def test_a_new_token_is_shown_once_and_works(bobs: Client, bob: User):
@@ -115,3 +120,24 @@ def test_whoever_is_not_signed_in_is_asked_to(client: Client, bob: User):
         assert response.status_code == 302
         assert response.headers["Location"].startswith("/accounts/login/?next=")
     assert ApiToken.objects.get().revoked is None
+
+
+@pytest.mark.parametrize(
+    ("scope", "is_shown"), [("full", True), ("inference", True), ("read", False)]
+)
+def test_a_token_that_may_talk_comes_with_the_lines_to_do_so(
+    scope: str, is_shown: bool, bobs: Client
+):
+    page = bobs.post(URL, FORM | {"scope": scope}).text
+    assert ("from openai import OpenAI" in page) is is_shown
+    assert ("http://testserver/v1" in page) is is_shown
+    assert ("trivium login" in page) is (scope != "inference")
+
+
+def test_the_lines_name_a_model_that_can_be_talked_to(
+    bobs: Client, project: Project, make_model: MakeModel
+):
+    make_model(project, "An encoder", architecture="encoder")
+    make_model(project, 'Say "hi"', path="models/1-1")
+    page = html.unescape(bobs.post(URL, FORM | {"scope": "inference"}).text)
+    assert r'model="grammar/Say \"hi\""' in page

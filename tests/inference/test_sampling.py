@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from inference.sampling import choose_tokens, kept_tokens, uniform_at
+from inference.sampling import choose_tokens, kept_tokens, summarise, uniform_at
 from inference.sequence import Sequence
 from runspec.serving import Sampling
 from transformers import (
@@ -143,3 +143,19 @@ def test_each_place_of_each_seed_has_its_own_number():
     assert all(0 <= number < 1 for number in numbers)
     assert sum(numbers) / len(numbers) == pytest.approx(0.5, abs=0.02)
     assert uniform_at(2**63 - 1, 5) == uniform_at(2**63 - 1, 5)
+
+
+def test_summaries_are_torchs():
+    values = torch.cat([logits(1), logits(2) * 30, torch.zeros(1, V)])
+    values[0, 5] = -torch.inf
+    best, log_totals, entropies = summarise(values)
+    logprobs = values.log_softmax(-1)
+    expected = -(logprobs.exp() * logprobs.clamp(min=-1e4)).sum(-1)
+    assert best == values.argmax(-1).tolist()
+    assert log_totals == pytest.approx(values.logsumexp(-1).tolist(), rel=1e-5)
+    assert entropies == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_numbers_that_are_none_do_no_harm():
+    best, _, _ = summarise(torch.full((2, V), torch.nan))
+    assert all(0 <= one < V for one in best)

@@ -30,7 +30,7 @@ def secret(bob: User) -> str:
 def client(address: str, secret: str) -> Iterator[openai.OpenAI]:
     """The official client, as it is set up by its users; errors are not retried."""
     with openai.OpenAI(
-        base_url=f"{address}/v1", api_key=secret, max_retries=0, timeout=20
+        base_url=f"{address}/v1", api_key=secret, max_retries=0, timeout=90
     ) as made:
         yield made
 

@@ -313,17 +313,21 @@ def test_the_context_bar_tells_what_is_left_and_left_out(
         return fitting.Fit(messages, [], tokens, 30 * len(messages), 100)
 
     monkeypatch.setattr(fitting, "measure", measure)
-    answer = veras.post(url("measure", talk), sent("Hello"), headers=HTMX)
+    answer = veras.post(
+        url("measure", talk.project), sent("Hello", conversation=talk.pk), headers=HTMX
+    )
     assert "30 of 100 tokens" in answer.text
     for number in range(2):
         message = Message.objects.create(
             conversation=talk, parent=talk.head, role="user", content=f"Old {number}"
         )
         services.change_conversation(talk, head=message)
-    refused = veras.post(url("measure", talk), sent("New"), headers=HTMX)
+    refused = veras.post(
+        url("measure", talk.project), sent("New", conversation=talk.pk), headers=HTMX
+    )
     assert "has 90 tokens; the model sees 100" in refused.text
-    dropping = sent("New", overflow="drop_oldest")
-    answer = veras.post(url("measure", talk), dropping, headers=HTMX)
+    dropping = sent("New", overflow="drop_oldest", conversation=talk.pk)
+    answer = veras.post(url("measure", talk.project), dropping, headers=HTMX)
     assert "Will be left out" in answer.text
     assert "Old 0" in answer.text
     assert "Old 1" not in answer.text
@@ -356,6 +360,8 @@ def test_a_node_that_cannot_count_is_not_an_error_of_the_page(
         raise ServingError(503, "overloaded", "too much at once; try again")
 
     monkeypatch.setattr(fitting, "measure", fail)
-    answer = veras.post(url("measure", talk), sent("Hello"), headers=HTMX)
+    answer = veras.post(
+        url("measure", talk.project), sent("Hello", conversation=talk.pk), headers=HTMX
+    )
     assert answer.status_code == 200
     assert "too much at once" in answer.text

@@ -62,9 +62,9 @@ def model(project: Project, make_model: MakeModel) -> LanguageModel:
     return make_model(project)
 
 
-def run_async(work):
+def run_async(work, seconds: float = 20):
     """Run a coroutine to its end, with a limit."""
-    return asyncio.run(asyncio.wait_for(work, 20))
+    return asyncio.run(asyncio.wait_for(work, seconds))
 
 
 def write_checkpoint(run_id: int, step: int, *files: str) -> str:

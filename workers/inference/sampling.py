@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from inference.decoder import kernels
 from inference.sequence import Sequence
 
 SURE_K = 256
@@ -40,26 +41,43 @@ def choose_tokens(
     `masks` say which tokens a constraint allows (true: allowed).
     """
     logits_BV = logits_BV.float()
-    log_total_B = logits_BV.logsumexp(-1)
-    # Entropy without a second softmax: H = log Z - E[logit].
-    logprobs_BV = logits_BV - log_total_B[:, None]
-    entropy_B = -(logprobs_BV.exp() * logprobs_BV.clamp(min=-1e4)).sum(-1)
-    greedy_B = logits_BV.argmax(-1)
-    chosen = greedy_B.tolist()
+    best, log_totals, entropies = summarise(logits_BV)
+    chosen = list(best)
     for row, sequence in enumerate(sequences):
         mask = masks[row] if masks else None
         if not is_plain_greedy(sequence) or mask is not None:
             chosen[row] = choose_one(logits_BV[row], sequence, mask)
-    picked = torch.tensor(chosen, device=logits_BV.device)
-    told_B = logprobs_BV.gather(1, picked[:, None])[:, 0].tolist()
-    entropies = entropy_B.tolist()
     most = max(sequence.top_logprobs for sequence in sequences)
     tops: list[tuple[tuple[int, float], ...]] = [()] * len(sequences)
     if most:
-        tops = likeliest(logprobs_BV, sequences, most)
-    return [
-        Choice(*values) for values in zip(chosen, told_B, entropies, tops, strict=True)
+        log_total_B = torch.tensor(log_totals, device=logits_BV.device)
+        tops = likeliest(logits_BV - log_total_B[:, None], sequences, most)
+    picked = torch.tensor(chosen, device=logits_BV.device)
+    logits = logits_BV.gather(1, picked[:, None])[:, 0].tolist()
+    logprobs = [
+        logit - log_total for logit, log_total in zip(logits, log_totals, strict=True)
     ]
+    return [
+        Choice(*values)
+        for values in zip(chosen, logprobs, entropies, tops, strict=True)
+    ]
+
+
+def summarise(logits_BV: Tensor) -> tuple[list[int], list[float], list[float]]:
+    """Return likeliest token, log of the sum of exponentials and entropy of rows."""
+    if logits_BV.device.type == "cpu":
+        # Torch passes over the rows six times, which took longer than the model.
+        found = kernels.summarise(logits_BV.contiguous().numpy())
+        best, log_totals, entropies = (values.tolist() for values in found)
+        return best, log_totals, entropies
+    log_total_B = logits_BV.logsumexp(-1)
+    logprobs_BV = logits_BV - log_total_B[:, None]
+    entropy_B = -(logprobs_BV.exp() * logprobs_BV.clamp(min=-1e4)).sum(-1)
+    return (
+        logits_BV.argmax(-1).tolist(),
+        log_total_B.tolist(),
+        entropy_B.tolist(),
+    )
 
 
 def is_plain_greedy(sequence: Sequence) -> bool:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from trivium.accounts import queries, services
 from trivium.accounts.forms import ProfileForm, TokenForm
 from trivium.http import SignedInRequest, add_form_error
+from trivium.openai.example import talking_code
 from trivium.runs.errors import SubmitError
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -58,14 +59,14 @@ def edit_profile(request: SignedInRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@sensitive_variables("secret")
+@sensitive_variables("secret", "code")
 def list_tokens(request: SignedInRequest) -> HttpResponse:
     """List a person's API tokens; make one, and show its secret this once."""
     form = TokenForm(request.POST or None)
-    secret = ""
+    token, secret, code = None, "", ""
     if request.method == "POST" and form.is_valid():
         try:
-            _, secret = services.create_token(
+            token, secret = services.create_token(
                 user=request.user,
                 name=form.cleaned_data["name"],
                 scope=form.cleaned_data["scope"],
@@ -75,9 +76,14 @@ def list_tokens(request: SignedInRequest) -> HttpResponse:
             add_form_error(form, error)
         else:
             form = TokenForm()
+            if model := queries.model_to_try(token):
+                address = f"{request.scheme}://{request.get_host()}"
+                code = talking_code(address=address, secret=secret, model=model)
     context = {
         "form": form,
         "secret": secret,
+        "code": code,
+        "token": token,
         "tokens": queries.tokens_of(request.user),
     }
     status = 422 if form.errors else 200

@@ -24,6 +24,7 @@ FRONT_MATTER = re.compile(
 )
 EMPTY_HEAD = re.compile(r"<thead>\s*<tr>\s*(?:<th>\s*</th>\s*)+</tr>\s*</thead>")
 """Markdown has no table without a head; ours of facts have an empty one."""
+ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 LINKS = {"http", "https", "mailto"}
 
 
@@ -87,18 +88,21 @@ def _plain(text: str) -> str:
 
 
 def render_markdown(text: str) -> SafeString:
-    """Return `text` as HTML without scripts, pictures or styles."""
+    """Return a card as HTML, without its front matter."""
+    return markdown_html(FRONT_MATTER.sub("", text))
+
+
+def markdown_html(text: str) -> SafeString:
+    """Return all of `text` as HTML without scripts, pictures or styles."""
     parser = MarkdownIt("commonmark", {"html": False}).enable(
         ["table", "strikethrough"]
     )
-    tokens = parser.parse(FRONT_MATTER.sub("", text))
+    tokens = parser.parse(text)
     for token in tokens:
         # The page has the h1 and h2 itself.
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
     html = parser.renderer.render(tokens, parser.options, {})
     html = EMPTY_HEAD.sub("", html)
-    clean = nh3.clean(
-        html, tags=TAGS, attributes={"a": {"href", "title"}}, url_schemes=LINKS
-    )
+    clean = nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=LINKS)
     return mark_safe(clean)  # noqa: S308 - cleaned above

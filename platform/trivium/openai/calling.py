@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from pydantic import ValidationError
 
 from trivium.accounts import services as accounts
-from trivium.accounts.models import ApiToken
+from trivium.accounts.queries import TALKING
 from trivium.openai.errors import ApiError, from_event, from_validation
 from trivium.openai.limits import Caller
 from trivium.openai.schema import Asked
@@ -23,7 +23,6 @@ from trivium.serving.errors import ServingError
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8 * 2**20
-SCOPES = {ApiToken.Scope.FULL, ApiToken.Scope.INFERENCE}
 
 Body = TypeVar("Body", bound=Asked)
 
@@ -103,7 +102,7 @@ def find_caller(request: HttpRequest) -> Caller:
             "this API key is unknown, expired or revoked",
             code="invalid_api_key",
         )
-    if token.scope not in SCOPES:
+    if token.scope not in TALKING:
         raise ApiError(
             403,
             f"a token of scope {token.scope!r} may not talk to models; make one of "

@@ -30,6 +30,8 @@ class Rail(NamedTuple):
     links: list[Link]
 
 
+MINOR = {"Tokenizers"}
+"""Left out of a phone's bottom bar, which has room for five."""
 PROJECT_LINKS = (
     ("Pipeline", "pipeline", "pages:project-home"),
     ("Data", "data", "datasets:list"),
@@ -58,7 +60,7 @@ def rail(request: HttpRequest) -> Rail:
     links = []
     if slug:
         links = [
-            link(request, label, icon, name, slug)
+            link(request, label, icon, name, slug, minor=label in MINOR)
             for label, icon, name in PROJECT_LINKS
         ]
         links.append(

@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from trivium.accounts.models import User
-from trivium.models.card import render_markdown
+from trivium.models.card import markdown_html
 from trivium.playground import modes
 from trivium.playground.forms import MessageForm, PresetForm, SettingsForm, initial_of
 from trivium.playground.models import Conversation, Generation, Message
@@ -61,7 +61,7 @@ def bubble(turn: Turn) -> Bubble:
     is_said = turn.message.role != Message.Role.ASSISTANT
     if is_said or (generation is not None and not generation.is_over):
         return Bubble(turn, None)
-    return Bubble(turn, render_markdown(turn.message.content))
+    return Bubble(turn, markdown_html(turn.message.content))
 
 
 def talkable(user: User, project: Project) -> list[ModelChoice]:

@@ -70,6 +70,18 @@ async def read(generation_id: int, after: int) -> AsyncGenerator[Entry | None, N
 
     Ends with the last entry, or where the generation is gone.
     """
+    async with aclosing(read_batches(generation_id, after)) as batches:
+        async for batch in batches:
+            if not batch:
+                yield None
+            for entry in batch:
+                yield entry
+
+
+async def read_batches(
+    generation_id: int, after: int
+) -> AsyncGenerator[list[Entry], None]:
+    """Yield what `read` does, together what there was; nothing is a sign of life."""
     live = _live.setdefault(generation_id, Live())
     live.num_readers += 1
     if live.leaving:
@@ -80,10 +92,11 @@ async def read(generation_id: int, after: int) -> AsyncGenerator[Entry | None, N
     try:
         while True:
             news = live.news
-            for entry in await in_thread(log.entries_after)(generation_id, after):
-                after, said_at = entry.seq, time.monotonic()
-                yield entry
-                if entry.is_last:
+            entries = await in_thread(log.entries_after)(generation_id, after)
+            if entries:
+                after, said_at = entries[-1].seq, time.monotonic()
+                yield entries
+                if entries[-1].is_last:
                     return
             if is_over:  # its last entry was seen before
                 return
@@ -96,7 +109,7 @@ async def read(generation_id: int, after: int) -> AsyncGenerator[Entry | None, N
                     continue
             if time.monotonic() - said_at > HEARTBEAT_S:
                 said_at = time.monotonic()
-                yield None
+                yield []
             is_ours = live.task is not None and not live.task.done()
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S if is_ours else POLL_S):

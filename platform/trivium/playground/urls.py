@@ -12,7 +12,7 @@ ANSWER = HERE + "generations/<int:generation_id>/"
 urlpatterns = [
     path(HERE, views.home, name="home"),
     path(HERE + "send/", views_messages.send_message, name="begin"),
-    path(HERE + "context/", views_messages.measure_context, name="measure-new"),
+    path(HERE + "context/", views_messages.measure_context, name="measure"),
     path(HERE + "presets/", views.save_preset, name="preset-save"),
     path(
         HERE + "presets/<int:preset_id>/delete/",
@@ -21,7 +21,6 @@ urlpatterns = [
     ),
     path(TALK, views.conversation_detail, name="conversation"),
     path(TALK + "send/", views_messages.send_message, name="send"),
-    path(TALK + "context/", views_messages.measure_context, name="measure"),
     path(TALK + "settings/", views.change_settings, name="settings"),
     path(TALK + "rename/", views.rename_conversation, name="rename"),
     path(TALK + "delete/", views.delete_conversation, name="delete"),

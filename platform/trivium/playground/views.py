@@ -200,10 +200,7 @@ def save_preset(request: SignedInRequest, slug: str) -> HttpResponse:
             system=form.cleaned_data["system"],
             sampling=form.cleaned_data["sampling"],
         )
-    pk = request.POST.get("conversation", "")
-    conversation = None
-    if pk.isdecimal():
-        conversation = get_conversation(request.user, project, int(pk[:18]))
+    conversation = conversation_named(request, project)
     if request.htmx:
         return show(request, project, conversation, form, preset_form=naming)
     return redirect(back_to(slug, conversation))
@@ -224,3 +221,13 @@ def back_to(slug: str, conversation: Conversation | None) -> str:
     if conversation is None:
         return reverse("playground:home", args=[slug])
     return reverse("playground:conversation", args=[slug, conversation.pk])
+
+
+def conversation_named(
+    request: SignedInRequest, project: Project
+) -> Conversation | None:
+    """Return the conversation a form names; None for one that is yet to begin."""
+    pk = request.POST.get("conversation", "")
+    if not pk.isdecimal():
+        return None
+    return get_conversation(request.user, project, int(pk[:18]))

@@ -16,7 +16,13 @@ from trivium.playground.forms import MessageForm, SettingsForm, initial_of
 from trivium.playground.models import Conversation, Generation, Message
 from trivium.playground.queries import branch_of, get_conversation, messages_of
 from trivium.playground.showing import bubble, page_context, settings_form, talkable
-from trivium.playground.views import TEMPLATE, own_conversation, settings_of, show
+from trivium.playground.views import (
+    TEMPLATE,
+    conversation_named,
+    own_conversation,
+    settings_of,
+    show,
+)
 from trivium.projects.models import Project
 from trivium.projects.queries import get_project
 from trivium.serving.choices import ModelChoice
@@ -231,12 +237,10 @@ def show_turn(
 
 @login_required
 @require_POST
-def measure_context(
-    request: SignedInRequest, slug: str, pk: int | None = None
-) -> HttpResponse:
-    """Show how the conversation and the draft lie in the model's window."""
+def measure_context(request: SignedInRequest, slug: str) -> HttpResponse:
+    """Show how a conversation and the draft lie in the model's window."""
     project = get_project(request.user, slug)
-    conversation = get_conversation(request.user, project, pk) if pk else None
+    conversation = conversation_named(request, project)
     form = SettingsForm(request.POST, choices=talkable(request.user, project))
     context: dict[str, object] = {"project": project}
     if form.is_valid():

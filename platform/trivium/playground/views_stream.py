@@ -1,5 +1,6 @@
 """Answers while they are written, and how they were made."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -15,12 +16,17 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from trivium.accounts.models import User
 from trivium.http import SignedInRequest
 from trivium.playground import beside, log, services, streaming
+from trivium.playground.drawing import Drawing
+from trivium.playground.log import Entry
 from trivium.playground.models import Generation
 from trivium.playground.queries import generations_visible_to
 from trivium.projects.queries import get_project
 from trivium.serving import client
 from trivium.serving.choices import find_choice
 from trivium.serving.errors import ChoiceNotFoundError
+
+DRAW_S = 0.06
+"""A page is drawn this often at most: the eye needs no more, and drawing costs."""
 
 
 def find_generation(user: User, slug: str, generation_id: int) -> Generation:
@@ -47,17 +53,21 @@ def own_generation(user: User, slug: str, generation_id: int) -> Generation:
 async def stream_generation(
     request: SignedInRequest, slug: str, generation_id: int
 ) -> HttpResponseBase:
-    """Stream the log of an answer, from behind what was already seen."""
+    """Stream the log of an answer, from behind what was already seen.
+
+    `?drawn=1` has its tokens as pieces of HTML, the first of them from the beginning.
+    """
     user = await request.auser()
     assert isinstance(user, User)
     generation = await sync_to_async(find_generation)(user, slug, generation_id)
     is_hidden = await sync_to_async(beside.is_name_hidden)(generation)
     given = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     after = int(given[:9]) if given.isdecimal() else 0
-    response = StreamingHttpResponse(
-        events_of(generation_id, after, is_name_hidden=is_hidden),
-        content_type="text/event-stream",
-    )
+    if request.GET.get("drawn") and not is_hidden:
+        events = drawn_events_of(generation)
+    else:
+        events = events_of(generation_id, after, is_name_hidden=is_hidden)
+    response = StreamingHttpResponse(events, content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-store"
     response["X-Accel-Buffering"] = "no"
     return response
@@ -74,11 +84,48 @@ async def events_of(
             if entry is None:
                 yield ": still here\n\n"
                 continue
-            kind = entry.payload["type"]
-            # The receipt would tell which model it is.
-            told = {"type": kind} if is_name_hidden and kind == "start" else None
-            written = json.dumps(told or entry.payload)
-            yield f"id: {entry.seq}\nevent: {kind}\ndata: {written}\n\n"
+            if is_name_hidden and entry.payload["type"] == "start":
+                # The receipt would tell which model it is.
+                entry = Entry(entry.seq, {"type": "start"})  # noqa: PLW2901
+            yield as_event(entry)
+
+
+async def drawn_events_of(generation: Generation) -> AsyncIterator[str]:
+    """Yield the whole log, its text as HTML: `{settled, tail, num, is_first}`."""
+    yield "retry: 500\n\n"
+    drawing = Drawing()
+    is_first = True
+    given = generation.given_text
+    batches = streaming.read_batches(generation.pk, 0)
+    async with aclosing(batches):
+        async for batch in batches:
+            if not batch:
+                yield ": still here\n\n"
+            told = [one for one in batch if one.payload["type"] == "tokens"]
+            for entry in batch:
+                if entry.payload["type"] == "start":
+                    yield as_event(entry)
+            if told:
+                text = "".join(one.payload["text"] for one in told)
+                piece = drawing.add(given + text)
+                drawn = {
+                    "type": "tokens",
+                    "settled": piece.settled,
+                    "tail": piece.tail,
+                    "num": sum(len(one.payload["tokens"]) for one in told),
+                    "is_first": is_first,
+                }
+                yield as_event(Entry(told[-1].seq, drawn))
+                given, is_first = "", False
+            if batch and batch[-1].is_last:
+                yield as_event(batch[-1])
+            await asyncio.sleep(DRAW_S)
+
+
+def as_event(entry: Entry) -> str:
+    """Write an entry as a server-sent event; its id is its place in the log."""
+    kind, written = entry.payload["type"], json.dumps(entry.payload)
+    return f"id: {entry.seq}\nevent: {kind}\ndata: {written}\n\n"
 
 
 @login_required

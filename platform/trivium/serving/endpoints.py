@@ -22,6 +22,7 @@ SILENCE_S = 300.0
 LOOK_S = 10.0
 MOST_LISTED_BYTES = 4 * 2**20
 MOST_LINE = 4 * 2**20
+UNREACHED = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What reading the answer of a strange server may raise; pydantic's are ValueErrors."""
 PASSED_ON = {400, 404, 413, 429}
@@ -66,7 +67,7 @@ async def list_models(endpoint: Endpoint) -> list[str]:
                 body += part
                 if len(body) > MOST_LISTED_BYTES:
                     raise _unlike(endpoint, "its list of models never ends")
-    except httpx.HTTPError as error:
+    except UNREACHED as error:
         raise _unreachable(endpoint, error) from error
     if response.status_code != 200:
         raise _refused(endpoint, response.status_code, body)
@@ -87,11 +88,14 @@ async def generate(
     assert endpoint is not None
     try:
         path, body = asked(choice, request)
-        yield prompt_event(choice, request)
         translation = Translation(is_chat="chat" in path)
         chunks = _chunks(endpoint, path, body)
+        has_begun = False
         async with aclosing(chunks):
             async for chunk in chunks:
+                if not has_begun:  # not before: a refusal shall come first
+                    has_begun = True
+                    yield prompt_event(choice, request)
                 for event in translation.events(chunk):
                     yield event
         if len(translation.finished) < request.n:
@@ -129,7 +133,7 @@ async def _chunks(
                 if "error" in chunk:
                     raise _refused(endpoint, 502, text.encode())
                 yield chunk
-    except httpx.HTTPError as error:
+    except UNREACHED as error:
         raise _unreachable(endpoint, error) from error
 
 
@@ -163,7 +167,7 @@ async def call(choice: ModelChoice, path: str, request: Any) -> Embedded:
     try:
         async with client_for(endpoint) as client:
             response = await client.post(f"{endpoint.url}/embeddings", json=body)
-    except httpx.HTTPError as error:
+    except UNREACHED as error:
         raise _unreachable(endpoint, error) from error
     if response.status_code != 200:
         raise _refused(endpoint, response.status_code, response.content)

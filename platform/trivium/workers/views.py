@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from trivium.http import SignedInRequest
+from trivium.serving.overview import node_views
 from trivium.workers.overview import overview
 
 
@@ -14,6 +15,7 @@ from trivium.workers.overview import overview
 @require_safe
 @vary_on_headers("HX-Request")
 def list_workers(request: SignedInRequest) -> HttpResponse:
-    """Show hosts and devices to whoever is signed in; htmx asks for the list alone."""
+    """Show workers and inference nodes to all users; htmx gets the list alone."""
     template = "workers/list.html#workers" if request.htmx else "workers/list.html"
-    return render(request, template, {"overview": overview(request.user)})
+    context = {"overview": overview(request.user), "nodes": node_views(request.user)}
+    return render(request, template, context)

@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from inference.loading import build, locate
 from runspec import PretrainSpec
 from runspec import events as spoken
 from runspec.families import FAMILIES, family_of, shape_of
-from runspec.layout import OUTPUT
+from runspec.layout import OUTPUT, SERVED
 from runspec.manifest import read_manifest
+from runspec.serving import ModelRef
 from runspec.sizing import (
     PRESETS,
     count_parameters,
@@ -160,6 +162,29 @@ def test_the_output_loads_with_plain_transformers_and_says_the_same(lab, family)
             out = model.generate(**ids, max_new_tokens=5)
             assert out[0, 0] == model.generation_config.decoder_start_token_id
             assert model.generation_config.eos_token_id == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_checkpoint_is_loaded_with_what_its_run_left_at_the_start(
+    lab, family, tmp_path
+):
+    spec = lab.spec(family=family, max_steps=4, warmup_steps=1, sample_every=0)
+    folder = lab.run(spec)
+    [checkpoint] = (folder / "checkpoints").iterdir()
+    served, output = folder / SERVED, folder / OUTPUT
+    ref = ModelRef(
+        key="run-1-step-4",
+        url=served.as_uri(),
+        sha256="",
+        weights_url=checkpoint.as_uri(),
+    )
+    built = build(ref, locate(ref, tmp_path), "cpu")
+    assert built.architecture == FAMILIES[family].architecture
+    model = loader(family).from_pretrained(output)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, built.model.get_parameter(name)), name
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (served / name).read_bytes() == (output / name).read_bytes()
 
 
 def test_t5s_output_knows_its_sentinels(lab):

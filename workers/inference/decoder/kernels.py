@@ -57,13 +57,19 @@ class Shape(NamedTuple):
     """LayerNorm, GELU and learned positions; else RMSNorm, gated SiLU and rotation."""
     has_head_norms: bool
     """Whether queries and keys are normed (Qwen 3)."""
+    num_experts: int = 0
+    """Feed-forward parts of a layer (Mixtral), or 0 where there is but one."""
+    num_chosen: int = 0
+    """Experts each row goes through."""
 
 
 # Names of the parts of a layer, in the order their places are told.
-QKV, OUT, UP, DOWN = range(4)
+QKV, OUT, UP, DOWN, ROUTER = range(5)
+FIRST_EXPERT = 5
+"""UP and DOWN of each expert follow from here."""
 NORM_1, NORM_2, QKV_BIAS, OUT_BIAS, UP_BIAS, DOWN_BIAS, Q_NORM, K_NORM = range(8)
 NORM_1_BIAS, NORM_2_BIAS = 8, 9
-NUM_MATRICES, NUM_VECTORS = 4, 10
+NUM_MATRICES, NUM_VECTORS = 5, 10
 NOWHERE = -1
 
 
@@ -491,6 +497,43 @@ def attend(qkv, mixed, slot_keys, slot_values, position, scores, powers, shape):
 
 
 @njit(nogil=True, cache=True)
+def mix_experts(y_NC, x_NC, matrices, at, powers, shape, num_threads):
+    """Add what the likeliest experts of each row make of it, by their shares."""
+    N, F, num_experts = y_NC.shape[0], shape.ffn, shape.num_experts
+    router_NE = np.empty((N, -(-num_experts // PANEL) * PANEL), np.float32)
+    multiply(
+        y_NC, shape.width, matrices, at[ROUTER], router_NE, router_NE.shape[1],
+        False, num_threads,
+    )  # fmt: skip
+    up, hidden = np.empty((1, 2 * F), np.float32), np.empty((1, F), np.float32)
+    made = np.empty((1, x_NC.shape[1]), np.float32)
+    chosen = np.empty(shape.num_chosen, np.int64)
+    shares = np.empty(shape.num_chosen, np.float32)
+    for row in range(N):
+        for place in range(shape.num_chosen):
+            best = 0
+            for expert in range(1, num_experts):
+                if router_NE[row, expert] > router_NE[row, best]:
+                    best = expert
+            chosen[place], shares[place] = best, router_NE[row, best]
+            router_NE[row, best] = -np.inf
+        softmax(shares, powers, shape.num_chosen, 1.0)
+        for place in range(shape.num_chosen):
+            first = FIRST_EXPERT + 2 * chosen[place]
+            multiply(
+                y_NC[row : row + 1], shape.width, matrices, at[first], up, 2 * F,
+                False, num_threads,
+            )  # fmt: skip
+            gate(up[0], hidden[0], powers, F)
+            multiply(
+                hidden, F, matrices, at[first + 1], made, made.shape[1],
+                False, num_threads,
+            )  # fmt: skip
+            for i in range(shape.width):
+                x_NC[row, i] += shares[place] * made[0, i]
+
+
+@njit(nogil=True, cache=True)
 def run_layers(
     x_NC, slots_N, positions_N, keys, values,
     matrices, matrix_places, vectors, vector_places, cosines_TD, sines_TD, shape,
@@ -535,6 +578,9 @@ def run_layers(
         multiply(mixed_N, num_mixed, matrices, at[OUT], x_NC, width, True, num_threads)
         add_bias(x_NC, vectors, small[OUT_BIAS], shape.width)
         norm_rows(x_NC, y_NC, vectors, small[NORM_2], small[NORM_2_BIAS], shape)
+        if shape.num_experts:
+            mix_experts(y_NC, x_NC, matrices, at, powers, shape, num_threads)
+            continue
         multiply(y_NC, shape.width, matrices, at[UP], up_N, num_up, False, num_threads)
         add_bias(up_N, vectors, small[UP_BIAS], num_up)
         for row in range(N):
@@ -563,3 +609,44 @@ def run_head(
         False,
         num_threads,
     )
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def summarise_row(logits, distances, shares, powers):
+    """Return the likeliest token, log of the sum of exponentials, and the entropy.
+
+    With d = logit - largest: log Z = largest + log S, S = sum of exp d, and the entropy
+    is log S - sum of d exp d / S. Distances below -10,000 count as that.
+    """
+    num = logits.shape[0]
+    largest = logits[0]
+    for i in range(num):
+        largest = max(largest, logits[i])
+    for i in range(num):
+        distances[i] = max(logits[i] - largest, np.float32(-1e4))
+        shares[i] = distances[i]
+    exponentiate(shares, powers, num)
+    total, weighted = np.float32(0), np.float32(0)
+    for i in range(num):
+        total += shares[i]
+        weighted += shares[i] * distances[i]
+    best = 0
+    while best < num - 1 and logits[best] != largest:
+        best += 1
+    return best, largest + np.log(total), np.log(total) - weighted / total
+
+
+@njit(nogil=True, cache=True)
+def summarise(logits_BV):
+    """Summarise each row: (likeliest tokens, logs of sums, entropies)."""
+    num_rows, num = logits_BV.shape
+    best_B = np.empty(num_rows, np.int64)
+    log_total_B = np.empty(num_rows, np.float32)
+    entropy_B = np.empty(num_rows, np.float32)
+    distances, shares = np.empty(num, np.float32), np.empty(num, np.float32)
+    powers = np.empty(num, np.int32)
+    for row in range(num_rows):
+        best_B[row], log_total_B[row], entropy_B[row] = summarise_row(
+            logits_BV[row], distances, shares, powers
+        )
+    return best_B, log_total_B, entropy_B

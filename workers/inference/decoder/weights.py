@@ -18,8 +18,8 @@ from inference.decoder.kernels import NOWHERE, PANEL, Shape
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-GATED = {"llama", "mistral", "qwen2", "qwen3"}
-"""Families that compute as Llama does, but for biases and norms of heads."""
+GATED = {"llama", "mistral", "mixtral", "qwen2", "qwen3"}
+"""Families that compute as Llama does, but for biases, norms of heads and experts."""
 PLAIN_ROTATIONS = {"default", "linear", "llama3"}
 
 
@@ -100,13 +100,14 @@ def lay_out(model: nn.Module, *, is_half: bool) -> Weights:
 class Storage:
     """Collects matrices and vectors into one array of each."""
 
-    def __init__(self, num_layers: int, *, is_half: bool) -> None:
+    def __init__(self, num_layers: int, *, is_half: bool, num_experts: int = 0) -> None:
         """Begin without any."""
         self.is_half = is_half
         self.matrices: list[npt.NDArray[Any]] = []
         self.vectors: list[Floats] = []
         self.sizes = {"matrices": 0, "vectors": 0}
-        self.matrix_places = _nowhere(num_layers, kernels.NUM_MATRICES)
+        num_matrices = kernels.NUM_MATRICES + 2 * num_experts
+        self.matrix_places = _nowhere(num_layers, num_matrices)
         self.vector_places = _nowhere(num_layers, kernels.NUM_VECTORS)
 
     def matrix(self, weight_OI: Tensor) -> int:
@@ -181,6 +182,8 @@ def _lay_out_gated(model: Any, is_half: bool) -> Weights:
     head_width = first.head_dim
     ffn = pad(config.intermediate_size)
     has_head_norms = hasattr(first, "q_norm")
+    is_mixed = config.model_type == "mixtral"
+    num_experts = config.num_local_experts if is_mixed else 0
     shape = Shape(
         num_layers=len(model.model.layers),
         width=config.hidden_size,
@@ -194,8 +197,10 @@ def _lay_out_gated(model: Any, is_half: bool) -> Weights:
         scale=first.scaling,
         is_gpt2=False,
         has_head_norms=has_head_norms,
+        num_experts=num_experts,
+        num_chosen=config.num_experts_per_tok if num_experts else 0,
     )
-    store = Storage(shape.num_layers, is_half=is_half)
+    store = Storage(shape.num_layers, is_half=is_half, num_experts=num_experts)
     for number, layer in enumerate(model.model.layers):
         attn, mlp = layer.self_attn, layer.mlp
         inward = [attn.q_proj, attn.k_proj, attn.v_proj]
@@ -205,11 +210,12 @@ def _lay_out_gated(model: Any, is_half: bool) -> Weights:
         places[kernels.OUT] = store.matrix(
             _pad_heads(attn.o_proj.weight.t(), head_width).t()
         )
-        up = torch.zeros(2 * ffn, config.hidden_size)
-        up[: config.intermediate_size] = mlp.gate_proj.weight
-        up[ffn : ffn + config.intermediate_size] = mlp.up_proj.weight
-        places[kernels.UP] = store.matrix(up)
-        places[kernels.DOWN] = store.matrix(_pad_inputs(mlp.down_proj.weight, ffn))
+        if num_experts:
+            _lay_out_experts(mlp, store, places, ffn)
+        else:
+            up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+            places[kernels.UP] = store.matrix(_pad_halves(up, ffn))
+            places[kernels.DOWN] = store.matrix(_pad_inputs(mlp.down_proj.weight, ffn))
         small[kernels.NORM_1] = store.vector(layer.input_layernorm.weight)
         small[kernels.NORM_2] = store.vector(layer.post_attention_layernorm.weight)
         if attn.q_proj.bias is not None:
@@ -235,6 +241,25 @@ def _lay_out_gated(model: Any, is_half: bool) -> Weights:
         sines_TD=sines_TD,
         **store.joined(),
     )
+
+
+def _lay_out_experts(mlp: Any, store: Storage, places: Indices, ffn: int) -> None:
+    """Store the router, and what goes up and down in each expert."""
+    places[kernels.ROUTER] = store.matrix(mlp.gate.weight)
+    experts = mlp.experts
+    pairs = zip(experts.gate_up_proj, experts.down_proj, strict=True)
+    for number, (up, down) in enumerate(pairs):
+        first = kernels.FIRST_EXPERT + 2 * number
+        places[first] = store.matrix(_pad_halves(up, ffn))
+        places[first + 1] = store.matrix(_pad_inputs(down, ffn))
+
+
+def _pad_halves(weight_OI: Tensor, ffn: int) -> Tensor:
+    """Give gate and up, one below the other, room for `ffn` results each."""
+    num_out, num_in = weight_OI.shape
+    room = torch.zeros(2, ffn, num_in)
+    room[:, : num_out // 2] = weight_OI.view(2, num_out // 2, num_in)
+    return room.flatten(0, 1)
 
 
 def _pad_inputs(weight_OI: Tensor, num_in: int) -> Tensor:
