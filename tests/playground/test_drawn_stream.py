@@ -63,6 +63,7 @@ def test_a_page_gets_html_and_one_end(vera, say, node):
     )
     names = [name for _, name, _ in events]
     assert (names[0], names[-1]) == ("start", "done")
+    assert events[0][2] == {"type": "start"}, "it tells no model's name"
     assert len(names) > 3, "it comes in pieces"
     assert sum(told.get("num", 0) for _, _, told in events) == 5
     assert [told["is_first"] for _, name, told in events if name == "tokens"][:2] == [
