@@ -6,15 +6,23 @@ from dataclasses import replace
 
 import pytest
 from django.urls import reverse
-from serving_lab import make_model, make_node, model, node, run_async
+from runspec import PretrainSpec
+from serving_lab import (
+    make_model,
+    make_node,
+    model,
+    node,
+    run_async,
+    write_checkpoint,
+)
 from trivium.comparisons import lineups
 from trivium.comparisons.models import Comparison, Lineup, Vote
-from trivium.playground import streaming
+from trivium.playground import streaming, views_compare
 from trivium.playground.beside import is_name_hidden
 from trivium.playground.models import Generation
 from trivium.playground.views_compare import groups_of
 from trivium.playground.views_stream import events_of
-from trivium.runs.models import Run
+from trivium.runs.models import Checkpoint, Run
 from trivium.serving.choices import of_model
 
 __all__ = ["make_model", "make_node", "model", "node"]
@@ -273,6 +281,33 @@ def test_checkpoints_are_offered_by_run_in_their_order(project, make_model):
     [(label, steps)] = groups_of(of_run)
     assert label == "Checkpoints of run 5: Stories"
     assert [one.step for one in steps] == [100, 200, 300]
+
+
+def test_checkpoints_of_the_newest_runs_and_of_the_chosen_are_offered(
+    client, vera, bob, pair, project, compare_url, monkeypatch
+):
+    monkeypatch.setattr(views_compare, "MAX_RUNS", 1)
+    runs = []
+    for name in ("Old", "New"):
+        run = Run.objects.create(
+            project=project,
+            created_by=bob,
+            kind="pretrain",
+            name=name,
+            spec=PretrainSpec(dataset="1", tokenizer="1").model_dump(mode="json"),
+            spec_sha256="0" * 64,
+        )
+        path = write_checkpoint(run.pk, 7, "config.json")
+        Checkpoint.objects.create(
+            run=run, step=7, fence=1, path=path, manifest_sha256="0" * 64
+        )
+        runs.append(run)
+    old, new = (f"grammar/run-{run.pk}@7" for run in runs)
+    client.force_login(vera)
+    page = client.get(compare_url).text
+    assert new in page
+    assert old not in page
+    assert old in client.get(compare_url, {"choice": old}).text
 
 
 async def read_to_end(generation_id: int, **how) -> list[str]:

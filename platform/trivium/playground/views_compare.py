@@ -22,8 +22,16 @@ from trivium.playground.models import Generation
 from trivium.playground.views_fill import find_or_404
 from trivium.projects.models import Project
 from trivium.projects.queries import get_project
-from trivium.serving.choices import ModelChoice, choices_of
+from trivium.runs.models import Run
+from trivium.serving.choices import (
+    LEARNERS,
+    ModelChoice,
+    checkpoint_choices,
+    choices_of,
+)
 
+MAX_RUNS = 20
+"""Newest runs whose checkpoints are offered."""
 KEPT = ("temperature", "max_tokens", "seed", "is_blind")
 """Settings the address carries beside choices and prompt."""
 
@@ -180,8 +188,7 @@ def compare_page(
     extra: dict[str, Any] | None = None,
 ) -> HttpResponse:
     """Render the page."""
-    every = choices_of(request.user, project, with_checkpoints=True)
-    offered = [one for one in every if one.can_write]
+    offered = offered_in(request, project, chosen)
     slots = [*chosen, *[None] * lineups.MOST][: lineups.MOST]
     context = {
         "project": project,
@@ -196,6 +203,28 @@ def compare_page(
     }
     status = 422 if form.errors else 200
     return render(request, "playground/compare.html", context, status=status)
+
+
+def offered_in(
+    request: SignedInRequest, project: Project, chosen: list[ModelChoice]
+) -> list[ModelChoice]:
+    """Return what can be compared: models, and checkpoints of the newest runs.
+
+    Checkpoints are looked up on the disk, so not those of every run there ever was;
+    the runs of what is chosen are among them.
+    """
+    runs = Run.objects.filter(project=project, kind__in=LEARNERS)
+    runs = runs.filter(checkpoints__isnull=False).distinct().order_by("-pk")
+    shown = {run.pk: run for run in runs[:MAX_RUNS]}
+    shown |= {
+        one.run.pk: one.run
+        for one in chosen
+        if one.run is not None and one.step is not None
+    }
+    found = choices_of(request.user, project)
+    for run in shown.values():
+        found += checkpoint_choices(run)
+    return [one for one in found if one.can_write]
 
 
 def groups_of(offered: list[ModelChoice]) -> list[tuple[str, list[ModelChoice]]]:
