@@ -17,6 +17,8 @@ $(VENV)/.workers: requirements/web.in requirements/workers.in requirements/const
 	@$(PIP) -r requirements/workers.in
 	@printf '%s\n' "$(CURDIR)/platform" "$(CURDIR)/workers" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/trivium-source-roots.pth"
 	@printf '#!/bin/sh\nexec "%s/python" -m trivium.cli "$$@"\n' "$(CURDIR)/$(BIN)" > $(BIN)/trivium && chmod +x $(BIN)/trivium
+	@echo "Compiling what answers on this processor…"
+	@$(BIN)/python -c "from inference.decoder.cpu_pass import compile_kernels; compile_kernels()" 2>/dev/null
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.workers requirements/dev.in requirements/ray.in

@@ -64,6 +64,7 @@ def serve(options: argparse.Namespace, key: str, ending: "Ending") -> None:
     from transformers.utils import logging as transformers_logging
 
     from inference import ENGINE
+    from inference.decoder.cpu_pass import compile_kernels
     from inference.engine import Engine
     from inference.node import MAX_WAITING, Node
     from inference.prompts import Templates
@@ -86,6 +87,8 @@ def serve(options: argparse.Namespace, key: str, ending: "Ending") -> None:
         cache=options.cache_dir,
     )
     is_cpu = torch.device(device).type == "cpu"
+    if is_cpu:
+        compile_kernels()
     name = platform.processor() or platform.machine()
     node = Node(
         engine,

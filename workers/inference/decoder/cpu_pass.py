@@ -6,10 +6,11 @@ Shapes: N rows, W rows whose logits are wanted, C padded width, V vocabulary.
 import numba
 import numpy as np
 import numpy.typing as npt
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from inference.decoder import kernels
 from inference.decoder.kernels import PANEL
-from inference.decoder.weights import Floats, Indices, Weights
+from inference.decoder.weights import Floats, Indices, Weights, lay_out
 
 
 class CpuPass:
@@ -74,3 +75,25 @@ class CpuPass:
 def indices(values: list[int]) -> npt.NDArray[np.int64]:
     """Return whole numbers as the kernels take them."""
     return np.array(values, np.int64)
+
+
+def compile_kernels() -> None:
+    """Have the loops compiled, for both ways of storing matrices.
+
+    It takes seconds, once: numba keeps what it compiled. Nobody shall wait for it in
+    front of a first answer.
+    """
+    config = LlamaConfig(
+        vocab_size=PANEL,
+        hidden_size=PANEL,
+        intermediate_size=PANEL,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        max_position_embeddings=PANEL,
+    )
+    model = LlamaForCausalLM(config)
+    first = indices([0])
+    for is_half in (False, True):
+        holder = CpuPass(lay_out(model, is_half=is_half), 1)
+        kernels.summarise(holder.forward(first, first, first, first))
