@@ -244,6 +244,7 @@ INSTALLED_APPS = [
     "trivium.workers",
     "trivium.serving",
     "trivium.playground",
+    "trivium.comparisons",
     "trivium.openai",
     "trivium.metrics",
     "trivium.pages",

@@ -86,7 +86,8 @@ def test_lists_hold_only_what_is_visible(path, tokenizer_run, vera, mallory):
 
 
 @pytest.mark.parametrize(
-    "path", ["/me", "/runs", "/runs/1", "/workers", "/projects", "/generations/1"]
+    "path",
+    ["/me", "/runs", "/runs/1", "/workers", "/projects", "/generations/1", "/votes"],
 )
 def test_anonymous_callers_are_told_to_bring_a_token(path, db, shape):
     refused = Client().get(f"/api/v1{path}")

@@ -35,6 +35,7 @@ NAMES = st.sampled_from(["tokenizer.json", "..%2f..%2fx", "%00", "a/b", "%ff"])
 PARAMETERS = [
     "cursor", "limit", "project", "state", "kind", "q", "name", "max_points",
     "after_step", "attempt", "offset", "split", "text", "x", "after", "wait",
+    "comparison", "undone", "source",
 ]  # fmt: skip
 READS = [
     "/projects", "/projects/grammar", "/datasets", "/datasets/{id}",
@@ -45,7 +46,8 @@ READS = [
     "/runs/{id}", "/runs/{id}/metrics", "/runs/{id}/samples",
     "/runs/{id}/checkpoints", "/runs/{id}/warnings", "/runs/{id}/history",
     "/runs/{id}/log", "/workers", "/workers/{id}", "/generations",
-    "/generations/{id}", "/generations/{id}/events",
+    "/generations/{id}", "/generations/{id}/events", "/comparisons",
+    "/comparisons/{id}", "/votes",
 ]  # fmt: skip
 WRITES = [
     "/projects", "/datasets", "/datasets/uploads/{id}/look", "/tokenizers",

@@ -6,6 +6,8 @@ from trivium.api.auth import ApiRequest, BearerToken, BrowserSession
 from trivium.api.document import DescribedApi
 from trivium.api.errors import add_handlers
 from trivium.api.parsing import StrictParser, refuse_unknown_parameters
+from trivium.comparisons.api import router as comparisons
+from trivium.comparisons.api import voting as votes
 from trivium.datasets.api import router as datasets
 from trivium.datasets.importing_api import router as importing
 from trivium.models.api import router as models
@@ -67,6 +69,8 @@ def build_api() -> NinjaAPI:
         "models": models,
         "runs": runs,
         "sweeps": sweeps,
+        "comparisons": comparisons,
+        "votes": votes,
         "generations": generations,
         "workers": workers,
     }.items():

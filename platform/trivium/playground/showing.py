@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from trivium.accounts.models import User
 from trivium.models.card import markdown_html
+from trivium.playground import modes
 from trivium.playground.forms import MessageForm, PresetForm, SettingsForm, initial_of
 from trivium.playground.models import Conversation, Generation, Message
 from trivium.playground.presets import APPLICATIONS, BUILT_IN, presets_of
@@ -122,6 +123,8 @@ def page_context(
         "applications": APPLICATIONS,
         "preset_form": PresetForm(),
         "has_node": live_nodes().exists(),
+        "mode": modes.CHAT,
+        "modes": modes.modes_of(project, chosen) if chosen else [],
     }
 
 

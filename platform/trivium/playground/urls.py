@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from trivium.playground import views, views_messages, views_stream
+from trivium.playground import urls_beside, views, views_messages, views_stream
 
 app_name = "playground"
 HERE = "p/<slug:slug>/playground/"
@@ -36,4 +36,5 @@ urlpatterns = [
     path(ANSWER + "stop/", views_stream.stop_generation, name="stop"),
     path(ANSWER + "continue/", views_stream.continue_generation, name="continue"),
     path(ANSWER + "replay/", views_stream.replay_generation, name="replay"),
+    *urls_beside.urlpatterns,
 ]

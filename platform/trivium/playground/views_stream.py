@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from trivium.accounts.models import User
 from trivium.http import SignedInRequest
-from trivium.playground import log, services, streaming
+from trivium.playground import beside, log, services, streaming
 from trivium.playground.drawing import Drawing
 from trivium.playground.log import Entry
 from trivium.playground.models import Generation
@@ -60,19 +60,22 @@ async def stream_generation(
     user = await request.auser()
     assert isinstance(user, User)
     generation = await sync_to_async(find_generation)(user, slug, generation_id)
+    is_hidden = await sync_to_async(beside.is_name_hidden)(generation)
     given = request.headers.get("Last-Event-ID") or request.GET.get("after", "")
     after = int(given[:9]) if given.isdecimal() else 0
-    if request.GET.get("drawn"):
+    if request.GET.get("drawn") and not is_hidden:
         events = drawn_events_of(generation)
     else:
-        events = events_of(generation_id, after)
+        events = events_of(generation_id, after, is_name_hidden=is_hidden)
     response = StreamingHttpResponse(events, content_type="text/event-stream")
     response["Cache-Control"] = "no-cache, no-store"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
-async def events_of(generation_id: int, after: int) -> AsyncIterator[str]:
+async def events_of(
+    generation_id: int, after: int, *, is_name_hidden: bool = False
+) -> AsyncIterator[str]:
     """Yield entries as server-sent events; their ids are the places in the log."""
     yield "retry: 500\n\n"
     entries = streaming.read(generation_id, after)
@@ -81,6 +84,9 @@ async def events_of(generation_id: int, after: int) -> AsyncIterator[str]:
             if entry is None:
                 yield ": still here\n\n"
                 continue
+            if is_name_hidden and entry.payload["type"] == "start":
+                # The receipt would tell which model it is.
+                entry = Entry(entry.seq, {"type": "start"})  # noqa: PLW2901
             yield as_event(entry)
 
 
@@ -193,6 +199,7 @@ def show_receipt(
 ) -> HttpResponse:
     """Show how an answer was made; `?format=json` gives it as a file."""
     generation = find_generation(request.user, slug, generation_id)
+    beside.refuse_hidden(generation)
     if request.GET.get("format") == "json":
         response = JsonResponse(
             receipt_json(generation), json_dumps_params={"indent": 1}
@@ -247,5 +254,6 @@ def replay_generation(
 ) -> HttpResponse:
     """Ask the same again, to see whether the same comes."""
     generation = own_generation(request.user, slug, generation_id)
+    beside.refuse_hidden(generation)
     again = services.replay(generation, sender=request.user)
     return redirect("playground:receipt", slug, again.pk)

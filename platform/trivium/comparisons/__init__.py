@@ -1,0 +1,1 @@
+"""Answers put beside each other, and what people said of them."""
