@@ -169,7 +169,7 @@ def databases() -> dict[str, Any]:
             "PORT": parts.port or 5432,
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
-            # Streams come and go on any thread: a connection kept by each would pile up.
+            # Streams come and go on any thread; kept connections would pile up.
             "CONN_MAX_AGE": 0,
             "CONN_HEALTH_CHECKS": True,
         }

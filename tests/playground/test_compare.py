@@ -5,6 +5,7 @@ import uuid
 from dataclasses import replace
 
 import pytest
+from django.db.models.functions import Now
 from django.urls import reverse
 from runspec import PretrainSpec
 from serving_lab import (
@@ -121,6 +122,14 @@ def test_a_blind_lineup_names_nobody_until_a_vote(client, blind):
     assert "Left" in main
     assert "Right" in main
     assert client.get(tokens).status_code == 200
+
+
+def test_the_api_names_nobody_until_a_vote_either(client, blind):
+    ids = [one.pk for one in lineups.answers_of(blind)]
+    addresses = [f"/api/v1/generations/{pk}" for pk in ids]
+    assert [client.get(one).status_code for one in addresses] == [404, 404]
+    Lineup.objects.update(revealed=Now())
+    assert [client.get(one).status_code for one in addresses] == [200, 200]
 
 
 def test_sides_are_shuffled_and_the_same_at_every_look(client, vera, pair):

@@ -10,11 +10,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from asgiref.sync import async_to_sync
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from ninja import Query, Router, Schema
 from pydantic import Field
 from runspec.serving import MAX_PROMPT_CHARACTERS, Prompt, Sampling
 
+from trivium.accounts.models import User
 from trivium.api.auth import ApiRequest
 from trivium.api.errors import ApiError
 from trivium.api.idempotency import once
@@ -135,6 +137,17 @@ class EventsOut(Schema):
     )
 
 
+def readable_by(user: User) -> QuerySet[Generation]:
+    """Return the answers a program may read for a person.
+
+    Not those of a blind comparison that is still to be voted on: model and receipt would
+    tell which is which.
+    """
+    return generations_visible_to(user).exclude(
+        place__lineup__is_blind=True, place__lineup__revealed=None
+    )
+
+
 def text_so_far(generation: Generation) -> str:
     """Return the text of an answer that is still being written."""
     entries = log.entries_after(generation.pk, 0)
@@ -144,7 +157,7 @@ def text_so_far(generation: Generation) -> str:
 
 def visible_generation(request: ApiRequest, generation_id: int) -> Generation:
     """Return an answer the caller may read."""
-    visible = generations_visible_to(request.user)
+    visible = readable_by(request.user)
     return find(visible.select_related("project", "created_by"), generation_id)
 
 
@@ -153,7 +166,7 @@ def list_generations(
     request: ApiRequest, cursor: Cursor, limit: Limit, project: str = ""
 ) -> Page:
     """List the answers you may read: your own, and those in shared conversations."""
-    rows = generations_visible_to(request.user).select_related("project")
+    rows = readable_by(request.user).select_related("project")
     if project:
         rows = rows.filter(project=get_project(request.user, project))
     return page(rows, cursor=cursor, limit=limit)
@@ -262,7 +275,7 @@ def stop_generation(
 ) -> Generation:
     """End an answer of yours at its next token, with what was seen; 409 if over."""
     generation = visible_generation(request, generation_id)
-    mine = generations_visible_to(request.user).filter(created_by=request.user)
+    mine = readable_by(request.user).filter(created_by=request.user)
     find(mine, generation_id)
     if generation.is_over:
         raise ApiError(409, f"this generation is {generation.state} already")
