@@ -140,8 +140,8 @@ class EventsOut(Schema):
 def readable_by(user: User) -> QuerySet[Generation]:
     """Return the answers a program may read for a person.
 
-    Not those of a blind comparison that is still to be voted on: model and receipt would
-    tell which is which.
+    Not those of a blind comparison before its vote: model and receipt would tell which
+    is which.
     """
     return generations_visible_to(user).exclude(
         place__lineup__is_blind=True, place__lineup__revealed=None
