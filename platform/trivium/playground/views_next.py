@@ -48,7 +48,7 @@ def show_tokens(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
         "colour": colour if colour in dict(COLOURS) else COLOURS[0][0],
         "temperature": generation.sampling.get("temperature", 1.0),
     }
-    at = place_in(tokens, request.GET.get("at", ""))
+    at = place_in(tokens, request.GET.get("at", least_likely(tokens)))
     if at is not None and generation.is_over:
         ids = beside.ids_before(generation, told, at)
         context |= panel_context(request, generation, ids, tokens, at)
@@ -146,6 +146,11 @@ def find_generation(request: SignedInRequest, project: Project, pk: int) -> Gene
     )
     beside.refuse_hidden(generation)
     return generation
+
+
+def least_likely(tokens: list[Told]) -> str:
+    """Return the place most can be learnt at: what is looked into first."""
+    return str(min(tokens, key=lambda one: one.share).at) if tokens else ""
 
 
 def place_in(tokens: list[Told], written: str) -> int | None:
