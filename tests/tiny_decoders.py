@@ -1,5 +1,6 @@
 """Tiny decoders of every family the fast pass knows, a tokenizer, and a bench."""
 
+import random
 from dataclasses import dataclass, field
 
 import torch
@@ -81,6 +82,10 @@ FAMILIES = {
         )
     ),
 }
+
+
+def prompt_of(length: int, seed: int = 0) -> list[int]:
+    return random.Random(seed).choices(range(1, VOCABULARY), k=length)
 
 
 def random_model(family: str) -> PreTrainedModel:

@@ -67,6 +67,7 @@ class Parts:
     filler: MaskFiller | None = None
     embedder: Embedder | None = None
     scorer: Scorer | None = None
+    is_exact: bool = True
 
 
 def serve(
@@ -116,6 +117,7 @@ def serve(
         prompts=PromptReader(tokenizer, vocabulary, templates, num_ids=num_ids),
         vocabulary=vocabulary,
         engine_name=f"{engine_name} {parts.name} {parts.dtype}",
+        is_exact=parts.is_exact,
         num_slots=parts.num_slots,
         runner=parts.runner,
         filler=parts.filler,
@@ -186,16 +188,19 @@ def warm_up(runner: Runner) -> None:
 
 
 def fused_parts(model: Any, vocabulary: Vocabulary, *, room_bytes: int) -> Parts | None:
-    """Return the fast pass; None on a GPU, and for families it does not know."""
-    if model.device.type != "cpu":
-        return None
+    """Return the pass for many sequences; None for families it does not know."""
     runner = make_runner(model, vocabulary, room_bytes=room_bytes)
     if runner is None:
         return None
     holder = runner.holder
-    num_bytes = holder.weights.num_bytes + holder.keys.nbytes + holder.values.nbytes
-    num_slots = len(runner.slots.all)
-    return Parts("fused", holder.weights.dtype, num_bytes, num_slots, runner)
+    return Parts(
+        "fused" if holder.is_exact else "batched",
+        holder.dtype_name,
+        holder.num_bytes,
+        len(runner.slots.all),
+        runner,
+        is_exact=holder.is_exact,
+    )
 
 
 def widened(model: Any) -> Any:

@@ -1,19 +1,14 @@
 """The fast decoder: transformers' tokens, and the same bits in any company."""
 
 import math
-import random
 
 import pytest
 import torch
 from inference.decoder.cpu_pass import CpuPass, indices
 from inference.decoder.runner import MOST_SLOTS, ROWS_PER_STEP, make_runner
 from inference.decoder.weights import can_lay_out, lay_out
-from tiny_decoders import random_model
+from tiny_decoders import prompt_of, random_model
 from transformers import MistralConfig, MistralForCausalLM
-
-
-def prompt_of(length: int, seed: int = 0) -> list[int]:
-    return random.Random(seed).choices(range(1, 300), k=length)
 
 
 def test_logits_are_those_of_transformers(model):
@@ -23,7 +18,7 @@ def test_logits_are_those_of_transformers(model):
         holder = CpuPass(lay_out(model, is_half=False), 2)
     every = indices(list(range(40)))
     found = holder.forward(indices(ids), indices([1] * 40), every, every)
-    torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_greedy_answers_are_those_of_generate(model, bench):

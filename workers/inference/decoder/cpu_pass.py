@@ -6,15 +6,19 @@ Shapes: N rows, W rows whose logits are wanted, C padded width, V vocabulary.
 import numba
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from inference.decoder import kernels
 from inference.decoder.kernels import PANEL
-from inference.decoder.weights import Floats, Indices, Weights, lay_out
+from inference.decoder.weights import Indices, Weights, lay_out
 
 
 class CpuPass:
     """Weights, and keys and values of `num_slots` sequences."""
+
+    is_exact = True
 
     def __init__(self, weights: Weights, num_slots: int) -> None:
         """Reserve the slots; memory is taken as they fill."""
@@ -31,6 +35,21 @@ class CpuPass:
         num_logits = PANEL * -(-weights.vocab_size // PANEL)
         self._num_logits = num_logits
 
+    @property
+    def context(self) -> int:
+        """Positions the model knows."""
+        return self.weights.context
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of parameters, keys and values."""
+        return self.weights.num_bytes + self.keys.nbytes + self.values.nbytes
+
+    @property
+    def dtype_name(self) -> str:
+        """How matrices are stored, as receipts name it."""
+        return self.weights.dtype
+
     @staticmethod
     def bytes_per_slot(weights: Weights) -> int:
         """Memory one sequence of full length takes."""
@@ -40,7 +59,7 @@ class CpuPass:
 
     def forward(
         self, ids_N: Indices, slots_N: Indices, positions_N: Indices, wanted_W: Indices
-    ) -> Floats:
+    ) -> Tensor:
         """Read tokens into their slots; return logits_WV of the wanted rows.
 
         Rows of one slot follow each other, and all positions before theirs have been
@@ -63,7 +82,7 @@ class CpuPass:
                 weights.norm_place, weights.norm_bias_place, logits_WV, weights.shape,
                 self.num_threads,
             )  # fmt: skip
-        return logits_WV[:, : weights.vocab_size]
+        return torch.from_numpy(logits_WV)[:, : weights.vocab_size]
 
     def copy_prefix(self, *, source: int, target: int, num_tokens: int) -> None:
         """Give a slot the keys and values of the first tokens of another."""
@@ -96,4 +115,4 @@ def compile_kernels() -> None:
     first = indices([0])
     for is_half in (False, True):
         holder = CpuPass(lay_out(model, is_half=is_half), 1)
-        kernels.summarise(holder.forward(first, first, first, first))
+        kernels.summarise(holder.forward(first, first, first, first).numpy())

@@ -15,6 +15,7 @@ from torch import nn
 from inference.constraints import Constraint, constrain
 from inference.decoder.cpu_pass import CpuPass, indices
 from inference.decoder.slots import Slot, Slots
+from inference.decoder.torch_pass import TorchPass, can_join
 from inference.decoder.weights import can_lay_out, lay_out
 from inference.sampling import Choice, choose_tokens
 from inference.sequence import Sequence
@@ -26,6 +27,7 @@ ROWS_PER_STEP = 256
 """Rows of one pass: those of prompts fill what answers leave. More would let answers
 stutter while a long prompt is read."""
 MOST_SLOTS = 16
+MOST_GPU_SLOTS = 64
 
 
 @dataclass
@@ -47,14 +49,16 @@ class Active:
 class DecoderRunner:
     """Answers with one model, many sequences at a time."""
 
-    def __init__(self, holder: CpuPass, vocabulary: Vocabulary, num_slots: int) -> None:
+    def __init__(
+        self, holder: CpuPass | TorchPass, vocabulary: Vocabulary, num_slots: int
+    ) -> None:
         """Begin with no sequence."""
         self.holder = holder
         self.vocabulary = vocabulary
         self.slots = Slots(num_slots, holder)
         self.waiting: deque[Sequence] = deque()
         self.active: list[Active] = []
-        self.context = holder.weights.context
+        self.context = holder.context
 
     @property
     def num_running(self) -> int:
@@ -147,9 +151,7 @@ class DecoderRunner:
         if not ready:
             return
         masks = [one.constraint.mask() if one.constraint else None for one in ready]
-        choices = choose_tokens(
-            torch.from_numpy(logits_WV), [one.sequence for one in ready], masks
-        )
+        choices = choose_tokens(logits_WV, [one.sequence for one in ready], masks)
         for one, choice in zip(ready, choices, strict=True):
             self._take(one, choice)
 
@@ -186,10 +188,22 @@ def make_runner(
     """
     if not can_lay_out(model):
         return None
+    if next(model.parameters()).device.type != "cpu":
+        return _make_torch_runner(model, vocabulary, room_bytes)
     weights = lay_out(model, is_half=is_stored_half(model))
     num_slots = min(room_bytes // CpuPass.bytes_per_slot(weights), MOST_SLOTS)
     num_slots = max(num_slots, 1)
     return DecoderRunner(CpuPass(weights, num_slots), vocabulary, num_slots)
+
+
+def _make_torch_runner(
+    model: nn.Module, vocabulary: Vocabulary, room_bytes: int
+) -> DecoderRunner | None:
+    if not can_join(model):
+        return None
+    num_slots = min(room_bytes // TorchPass.bytes_per_slot(model), MOST_GPU_SLOTS)
+    num_slots = max(num_slots, 1)
+    return DecoderRunner(TorchPass(model, num_slots), vocabulary, num_slots)
 
 
 def is_stored_half(model: nn.Module) -> bool:
