@@ -219,6 +219,16 @@ LOW_DISK_BYTES = env_int("TRIVIUM_LOW_DISK_BYTES", 2 * 2**30)
 API_MAX_CONCURRENT = env_int("TRIVIUM_API_MAX_CONCURRENT", 64, least=1)
 API_REQUESTS_PER_MINUTE = env_int("TRIVIUM_API_REQUESTS_PER_MINUTE", 3_000, least=1)
 API_TOKENS_PER_MINUTE = env_int("TRIVIUM_API_TOKENS_PER_MINUTE", 2_000_000, least=1)
+# For each token, where that shall be less than for the person it belongs to.
+API_TOKEN_MAX_CONCURRENT = env_int(
+    "TRIVIUM_API_TOKEN_MAX_CONCURRENT", API_MAX_CONCURRENT, least=1
+)
+API_TOKEN_REQUESTS_PER_MINUTE = env_int(
+    "TRIVIUM_API_TOKEN_REQUESTS_PER_MINUTE", API_REQUESTS_PER_MINUTE, least=1
+)
+API_TOKEN_TOKENS_PER_MINUTE = env_int(
+    "TRIVIUM_API_TOKEN_TOKENS_PER_MINUTE", API_TOKENS_PER_MINUTE, least=1
+)
 
 # Django ------------------------------------------------------------------------------
 

@@ -325,6 +325,15 @@ def test_a_prompt_that_is_too_long_is_a_bad_request(node, model, client):
         assert caught.value.type == "invalid_request_error"
 
 
+def test_a_full_node_is_429_and_says_when_to_come_back(model, client, node):
+    node.refusal = ErrorEvent(status=503, code="overloaded", message="too many wait")
+    for stream in (True, False):
+        with pytest.raises(openai.RateLimitError) as caught:
+            client.chat.completions.create(model=MODEL, messages=HI, stream=stream)
+        assert caught.value.code == "overloaded"
+        assert caught.value.response.headers["Retry-After"] == "1"
+
+
 def test_without_a_node_the_answer_is_503(model, client):
     with pytest.raises(openai.InternalServerError) as caught:
         client.chat.completions.create(model=MODEL, messages=HI, stream=True)

@@ -89,3 +89,17 @@ def test_old_calls_are_swept_out(caller, monkeypatch):
     admit_call(caller)
     assert not ApiCall.objects.filter(pk=call.pk).exists()
     assert ApiCall.objects.count() == 1
+
+
+def test_a_token_has_limits_of_its_own(bob, caller, settings):
+    settings.API_TOKEN_MAX_CONCURRENT = 1
+    other = ApiToken.objects.create(user=bob, name="u", prefix="tv_", sha256="1")
+    assert is_admitted(caller)
+    with pytest.raises(ApiError, match="1 requests at once for each token") as caught:
+        admit_call(caller)
+    assert caught.value.retry_after_s == 1
+    assert is_admitted(Caller(bob, other))
+    settings.API_MAX_CONCURRENT = 2
+    settings.API_TOKEN_MAX_CONCURRENT = 9
+    with pytest.raises(ApiError, match="2 requests at once for each person"):
+        admit_call(caller)

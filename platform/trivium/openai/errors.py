@@ -11,6 +11,10 @@ OF_THE_NODE = {401, 403, 409}
 """What a node says to us, not to whoever asks: our own failure then."""
 
 
+FULL = "overloaded"
+"""Every slot is taken, and as many wait as may: clients wait a little and ask again."""
+
+
 class ApiError(Exception):
     """A refusal."""
 
@@ -64,6 +68,8 @@ def invalid(
 def from_event(event: ErrorEvent) -> ApiError:
     """Return what a node or endpoint said as the API says it."""
     status = 502 if event.status in OF_THE_NODE else event.status
+    if event.code == FULL:
+        status = 429
     retry = {429: 1, 503: 1}.get(status)
     kind = "rate_limit_error" if status == 429 else ""
     return ApiError(

@@ -1,4 +1,4 @@
-"""How much one person may ask for, over all of their tokens and all web processes.
+"""How much one person, and one of their tokens, may ask for, over all web processes.
 
 Calls are rows, so that every process counts the same. A person's row is locked while
 theirs are counted; SQLite has one writer anyway.
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Min, Q, Sum
+from django.db.models import Count, Min, Q, QuerySet, Sum
 from django.utils import timezone
 
 from trivium.accounts.models import ApiToken, User
@@ -43,25 +43,40 @@ def admit_call(caller: Caller) -> ApiCall:
     user = User.objects.select_for_update().get(pk=caller.user.pk)
     now = timezone.now()
     mine = ApiCall.objects.filter(user=user)
-    recent = mine.filter(started__gt=now - WINDOW).aggregate(
-        number=Count("pk"), first=Min("started")
-    )
-    if recent["number"] >= settings.API_REQUESTS_PER_MINUTE:
-        raise refused("requests", "requests a minute", recent["first"], now)
-    running = mine.filter(ended=None, alive_until__gt=now).count()
-    if running >= settings.API_MAX_CONCURRENT:
-        raise refused("concurrency", "requests at once", None, now)
-    ended = mine.filter(ended__gt=now - WINDOW).aggregate(
-        tokens=Sum("tokens"), first=Min("ended")
-    )
-    if (ended["tokens"] or 0) >= settings.API_TOKENS_PER_MINUTE:
-        raise refused("tokens", "tokens a minute", ended["first"], now)
+    check_limits(mine.filter(token=caller.token), "API_TOKEN", "each token", now)
+    check_limits(mine, "API", "each person", now)
     call = ApiCall.objects.create(
         user=user, token=caller.token, started=now, alive_until=now + LEASE
     )
     if call.pk % CLEAN_EVERY == 0:
         forget_calls(before=now - KEPT)
     return call
+
+
+def check_limits(
+    calls: QuerySet[ApiCall], settings_prefix: str, whose: str, now: datetime
+) -> None:
+    """Refuse another one of these calls where a limit is reached.
+
+    Raises:
+        ApiError: 429; it says which limit, and when to try again.
+    """
+    recent = calls.filter(started__gt=now - WINDOW).aggregate(
+        number=Count("pk"), first=Min("started")
+    )
+    ended = calls.filter(ended__gt=now - WINDOW).aggregate(
+        tokens=Sum("tokens"), first=Min("ended")
+    )
+    running = calls.filter(ended=None, alive_until__gt=now).count()
+    found = [
+        ("REQUESTS_PER_MINUTE", recent["number"], "requests a minute", recent["first"]),
+        ("MAX_CONCURRENT", running, "requests at once", None),
+        ("TOKENS_PER_MINUTE", ended["tokens"] or 0, "tokens a minute", ended["first"]),
+    ]
+    for name, number, what, first in found:
+        limit = getattr(settings, f"{settings_prefix}_{name}")
+        if number >= limit:
+            raise refused(KINDS[name], f"{limit:,} {what} for {whose}", first, now)
 
 
 def is_renewal_due(call: ApiCall) -> bool:
@@ -88,22 +103,22 @@ def forget_calls(*, before: datetime) -> None:
     ApiCall.objects.filter(over).delete()
 
 
-LIMITS = {
-    "requests": "API_REQUESTS_PER_MINUTE",
-    "concurrency": "API_MAX_CONCURRENT",
-    "tokens": "API_TOKENS_PER_MINUTE",
+KINDS = {
+    "REQUESTS_PER_MINUTE": "requests",
+    "MAX_CONCURRENT": "concurrency",
+    "TOKENS_PER_MINUTE": "tokens",
 }
+"""The `type` of each refusal."""
 
 
-def refused(kind: str, what: str, first: datetime | None, now: datetime) -> ApiError:
+def refused(kind: str, limit: str, first: datetime | None, now: datetime) -> ApiError:
     """Return the refusal; it may be tried again when the first call falls out."""
     wait_s = 1.0
     if first is not None:
         wait_s = (first + WINDOW - now).total_seconds()
-    limit = getattr(settings, LIMITS[kind])
     return ApiError(
         429,
-        f"rate limit reached: {limit:,} {what} for each person",
+        f"rate limit reached: {limit}",
         code="rate_limit_exceeded",
         kind=kind,
         retry_after_s=max(1, math.ceil(wait_s)),

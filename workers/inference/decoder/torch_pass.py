@@ -1,8 +1,8 @@
 """The pass of `cpu_pass`, by torch: for GPUs, where batching is what counts.
 
 The parameters are the model's own, projections joined; the model is taken apart. Keys
-and values lie in buffers made once. A step is one product for all rows of a layer; sequences that answer attend
-together, pieces of prompts each for itself.
+and values lie in buffers made once. A step is one product for all rows of a layer;
+sequences that answer attend together, pieces of prompts each for itself.
 
 Not exact as the CPU's pass is: how torch sums depends on how many rows there are.
 
