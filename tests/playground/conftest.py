@@ -1,3 +1,4 @@
+import pytest
 from playground_lab import (
     choice,
     counting,
@@ -8,6 +9,7 @@ from playground_lab import (
     say,
     talk,
 )
+from trivium.playground import streaming
 
 __all__ = [
     "choice",
@@ -19,3 +21,9 @@ __all__ = [
     "say",
     "talk",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_reads() -> None:
+    """Forget readers whose event loop ended with the test that made it."""
+    streaming._live.clear()
