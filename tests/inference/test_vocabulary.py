@@ -1,7 +1,7 @@
 """Text that streams: whole characters, and nothing of a stop sequence."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from inference.vocabulary import REPLACEMENT, TextStream, Vocabulary
 from tiny_decoders import TEXT, byte_vocabulary
@@ -51,6 +51,7 @@ def test_the_parts_are_the_whole(make):
 
 
 @given(st.text(max_size=200))
+@example("0" * 13 + "\x80" * 17 + "\u0800" * 2 + "\U00010000" * 3)
 @settings(max_examples=60, deadline=None)
 def test_any_text_survives_whole_characters_at_a_time(text):
     parts = streamed(BYTES, text)
@@ -102,3 +103,10 @@ def test_tokens_tell_their_bytes():
     ids = BYTES.tokenizer.encode("東").ids
     told = [BYTES.bytes_of(one) for one in ids]
     assert bytes(byte for part in told for byte in part).decode() == "東"
+
+
+def test_bytes_that_never_become_a_character_are_not_waited_for():
+    [half] = BYTES.tokenizer.encode("é").ids[:1]
+    stream = TextStream(BYTES)
+    shown = "".join(stream.push(half) for _ in range(9))
+    assert shown.startswith(REPLACEMENT * 4)

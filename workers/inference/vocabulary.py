@@ -14,6 +14,10 @@ WINDOW = 64
 to know how a token looks, since no pre-tokenizer looks further back than a word."""
 
 
+MOST_PARTIAL = 4
+"""Tokens of at most one byte each that make a character; what needs more is none."""
+
+
 class Vocabulary:
     """How the tokens of one tokenizer look as text and as bytes."""
 
@@ -95,6 +99,8 @@ class TextStream:
         self._shown = ""
         """What the ids of the window already gave."""
         self._held = ""
+        self._num_partial = 0
+        """Tokens since the last whole character."""
 
     def push(self, token_id: int) -> str:
         """Take one more token; return what it allows to be shown."""
@@ -102,8 +108,10 @@ class TextStream:
             return ""
         self._ids.append(token_id)
         text = self.vocabulary.decode(self._ids)
-        if text.endswith(REPLACEMENT) and len(self._ids) < WINDOW:
+        self._num_partial += 1
+        if text.endswith(REPLACEMENT) and self._num_partial < MOST_PARTIAL:
             return ""
+        self._num_partial = 0
         added = text[len(self._shown) :]
         self._shown = text
         if len(self._ids) >= WINDOW:
