@@ -132,6 +132,7 @@ def test_a_node_never_outlives_its_keeper(keeper):
     keeper.process.kill()
     keeper.process.wait()
     wait(lambda: not process.is_running())
+    assert not process.is_running()
 
 
 def test_a_checkpoint_of_a_run_answers_through_the_web_s_client(

@@ -129,17 +129,28 @@ def thread(
     return response
 
 
+def own_message(
+    request: SignedInRequest,
+    slug: str,
+    pk: int,
+    message_id: int,
+    which: Q | None = None,
+) -> tuple[Project, Conversation, Message]:
+    """Return a message of one's own conversation, with where it stands."""
+    project = get_project(request.user, slug)
+    conversation = own_conversation(request, project, pk)
+    found = conversation.messages.filter(which or Q())
+    return project, conversation, get_object_or_404(found, pk=message_id)
+
+
 @login_required
 @require_POST
 def answer_again(
     request: SignedInRequest, slug: str, pk: int, message_id: int
 ) -> HttpResponse:
     """Have another version of an answer made, by the model that is chosen now."""
-    project = get_project(request.user, slug)
-    conversation = own_conversation(request, project, pk)
-    message = get_object_or_404(
-        conversation.messages.filter(role=Message.Role.ASSISTANT), pk=message_id
-    )
+    answers = Q(role=Message.Role.ASSISTANT)
+    project, conversation, message = own_message(request, slug, pk, message_id, answers)
     form = settings_form(request.user, project, conversation)
     choice: ModelChoice | None = form.by_id.get(str(form["choice"].value()))
     if choice is None:
@@ -163,9 +174,7 @@ def choose_version(
     request: SignedInRequest, slug: str, pk: int, message_id: int
 ) -> HttpResponse:
     """Show another version of a message."""
-    project = get_project(request.user, slug)
-    conversation = own_conversation(request, project, pk)
-    message = get_object_or_404(conversation.messages, pk=message_id)
+    project, conversation, message = own_message(request, slug, pk, message_id)
     services.choose_version(conversation, message)
     return thread(request, project, conversation)
 
@@ -176,11 +185,9 @@ def edit_answer(
     request: SignedInRequest, slug: str, pk: int, message_id: int
 ) -> HttpResponse:
     """Go on from what the model should have said: another version of its answer."""
-    project = get_project(request.user, slug)
-    conversation = own_conversation(request, project, pk)
-    answers = conversation.messages.filter(role=Message.Role.ASSISTANT)
     whole = Q(generation=None) | Q(generation__state__in=Generation.OVER)
-    message = get_object_or_404(answers.filter(whole), pk=message_id)
+    answers = Q(role=Message.Role.ASSISTANT) & whole
+    project, conversation, message = own_message(request, slug, pk, message_id, answers)
     composer = MessageForm(request.POST)
     if not composer.is_valid():
         form = settings_form(request.user, project, conversation)
@@ -195,9 +202,7 @@ def delete_message(
     request: SignedInRequest, slug: str, pk: int, message_id: int
 ) -> HttpResponse:
     """Hide a message and what follows it; the page offers to undo that."""
-    project = get_project(request.user, slug)
-    conversation = own_conversation(request, project, pk)
-    message = get_object_or_404(conversation.messages, pk=message_id)
+    project, conversation, message = own_message(request, slug, pk, message_id)
     services.delete_message(conversation, message)
     return thread(request, project, conversation, undo=message)
 
@@ -208,9 +213,7 @@ def restore_message(
     request: SignedInRequest, slug: str, pk: int, message_id: int
 ) -> HttpResponse:
     """Bring a deleted message back, and what followed it."""
-    project = get_project(request.user, slug)
-    conversation = own_conversation(request, project, pk)
-    message = get_object_or_404(conversation.messages, pk=message_id)
+    project, conversation, message = own_message(request, slug, pk, message_id)
     services.restore_message(conversation, message)
     return thread(request, project, conversation)
 
