@@ -4,15 +4,26 @@ Only pydantic is imported here, so that every process can afford it.
 """
 
 from runspec.base import Spec, parse_spec
+from runspec.export import ExportSpec
+from runspec.generate import GenerateSpec
 from runspec.import_model import ImportSpec
 from runspec.ingest import IngestSpec
+from runspec.judge import JudgeSpec
 from runspec.preflight import PreflightSpec
 from runspec.pretrain import PretrainSpec
 from runspec.sft import SftSpec
 from runspec.tokenizer import TokenizerSpec
 
 RunSpec = (
-    IngestSpec | TokenizerSpec | PretrainSpec | SftSpec | PreflightSpec | ImportSpec
+    IngestSpec
+    | TokenizerSpec
+    | PretrainSpec
+    | SftSpec
+    | PreflightSpec
+    | ImportSpec
+    | GenerateSpec
+    | JudgeSpec
+    | ExportSpec
 )
 
 SPECS: dict[str, type[Spec]] = {
@@ -22,12 +33,18 @@ SPECS: dict[str, type[Spec]] = {
     "sft": SftSpec,
     "preflight": PreflightSpec,
     "import": ImportSpec,
+    "generate": GenerateSpec,
+    "judge": JudgeSpec,
+    "export": ExportSpec,
 }
 
 __all__ = [
     "SPECS",
+    "ExportSpec",
+    "GenerateSpec",
     "ImportSpec",
     "IngestSpec",
+    "JudgeSpec",
     "PreflightSpec",
     "PretrainSpec",
     "RunSpec",

@@ -51,6 +51,9 @@ class Run(models.Model):
         SFT = "sft", "Fine-tuning"
         PREFLIGHT = "preflight", "Preflight"
         IMPORT = "import", "Import"
+        GENERATE = "generate", "Answers"
+        JUDGE = "judge", "Judging"
+        EXPORT = "export", "Export"
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"
