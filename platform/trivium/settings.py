@@ -255,6 +255,7 @@ INSTALLED_APPS = [
     "trivium.serving",
     "trivium.playground",
     "trivium.comparisons",
+    "trivium.campaigns",
     "trivium.openai",
     "trivium.metrics",
     "trivium.pages",

@@ -75,9 +75,14 @@ class VoteOut(Schema):
     id: int
     comparison_id: int
     project: str
-    labeler: str
+    labeler: str = Field(description="The person, or the model, that voted.")
+    is_ai: bool = Field(description="Whether a model voted.")
+    round: int = Field(description="1: a planned repeat with the sides swapped.")
     choice: str = Field(description="`a`, `b`, `tie` or `both_bad`.")
     shown_left: str = Field(description="Which answer stood on the left.")
+    strength: int | None = Field(description="How much better, 1 to 3.")
+    details: dict[str, Any] = Field(description="What else was said.")
+    guideline: int = Field(description="Version of the guidelines; 0: none.")
     ms_active: int = Field(description="How long the page was looked at.")
     created: datetime
     undone: datetime | None = Field(description="When it was taken back, if it was.")
@@ -88,9 +93,14 @@ class VoteOut(Schema):
         return vote.comparison.project.slug
 
     @staticmethod
+    def resolve_is_ai(vote: Vote) -> bool:
+        """Say whether a model voted."""
+        return vote.judge_id is not None
+
+    @staticmethod
     def resolve_labeler(vote: Vote) -> str:
         """Name who voted."""
-        return vote.labeler.username
+        return vote.voter
 
 
 class VotePage(PageOf):

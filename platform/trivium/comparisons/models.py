@@ -51,10 +51,24 @@ class Vote(models.Model):
         B = "b", "B"
 
     comparison = models.ForeignKey(Comparison, models.PROTECT, related_name="votes")
-    labeler = models.ForeignKey(User, models.PROTECT, related_name="+")
+    labeler = models.ForeignKey(
+        User, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    judge = models.ForeignKey(
+        "campaigns.Judge", models.PROTECT, null=True, blank=True, related_name="votes"
+    )
+    """The model that voted, where no person did."""
+    round = models.PositiveSmallIntegerField(default=0)
+    """1: a planned repeat with the sides swapped; it measures consistency only."""
     choice = models.CharField(max_length=8, choices=Choice)
     shown_left = models.CharField(max_length=1, choices=Side)
     """Which answer stood on the left; what is left tends to be liked."""
+    strength = models.PositiveSmallIntegerField(null=True, blank=True)
+    """How much better, 1 to 3."""
+    details: Any = models.JSONField(default=dict)
+    """What else was said (`campaigns.questions.Details`)."""
+    guideline = models.PositiveIntegerField(default=0)
+    """Version of the guidelines that stood beside it; 0: there were none."""
     ms_active = models.PositiveIntegerField()
     """How long the page was looked at, in milliseconds."""
     created = models.DateTimeField(auto_now_add=True)
@@ -65,11 +79,20 @@ class Vote(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["comparison", "labeler"],
-                condition=Q(undone=None),
-                name="one_standing_vote_per_labeler",
-            )
+                fields=["comparison", "labeler", "round"],
+                condition=Q(undone=None, judge=None),
+                name="one_standing_vote_per_labeler_and_round",
+            ),
+            models.CheckConstraint(
+                condition=Q(labeler=None) ^ Q(judge=None),
+                name="a_person_or_a_judge_votes",
+            ),
         ]
+
+    @property
+    def voter(self) -> str:
+        """Name who voted."""
+        return str(self.labeler if self.labeler is not None else self.judge)
 
 
 class Lineup(models.Model):

@@ -18,7 +18,7 @@ def votes_visible_to(user: User) -> QuerySet[Vote]:
     """Return the votes of the projects `user` may see, those taken back included."""
     return Vote.objects.filter(
         comparison__project__in=projects_visible_to(user).order_by()
-    ).select_related("comparison__project", "labeler")
+    ).select_related("comparison__project", "labeler", "judge")
 
 
 def standing_votes(votes: QuerySet[Vote]) -> QuerySet[Vote]:

@@ -1,0 +1,1 @@
+"""Campaigns: comparisons handed out to labelers, their votes, and what they show."""

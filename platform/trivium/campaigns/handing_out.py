@@ -1,0 +1,268 @@
+"""Handing out comparisons: leases, and which one comes next.
+
+A place of a comparison is taken in the transaction that sees it free: the item's row is
+locked, and only then are standing votes and live leases counted against `wanted`. No
+transaction locks two items, so none can wait for another in a circle. A lease that ran
+out frees its place by itself; nothing has to sweep.
+"""
+
+import secrets
+import statistics
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, F, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.aggregates import Count
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from trivium.accounts.models import User
+from trivium.campaigns.chance import draw, left_side
+from trivium.campaigns.models import Assignment, Campaign, Item, Labeler
+
+AT_ONCE = 2
+"""Tasks a labeler holds: the one on the screen, and the next one behind it."""
+LEAST_LEASE = timedelta(minutes=5)
+MOST_LEASE = timedelta(hours=2)
+LEASE_TIMES = 3
+"""Median times a task may take before others get it."""
+MEDIAN_OF = 200
+"""Newest votes the median time is taken of."""
+REPEAT_AFTER = 10
+"""Tasks between a comparison and its repeat, at least."""
+HARM_WINDOW = timedelta(hours=1)
+MOST_TRIES = 20
+"""Items found full between search and lock before a search gives up."""
+
+
+def tasks_for(
+    campaign: Campaign, user: User, *, count: int = AT_ONCE
+) -> list[Assignment]:
+    """Return what a labeler has to do next, in order: at most `count` tasks.
+
+    What is out already stays and is renewed, so a reload, a second tab or a return
+    shows the same tasks.
+    """
+    lease = lease_of(campaign)
+    labeler = labeler_in(campaign, user)
+    held = [
+        task for task in _held(campaign, user) if _hold(task.pk, lease) is not None
+    ][:count]
+    while campaign.state == Campaign.State.OPEN and len(held) < count:
+        task = _next_task(campaign, labeler, lease)
+        if task is None:
+            break
+        held.append(task)
+    return held
+
+
+def labeler_in(campaign: Campaign, user: User) -> Labeler:
+    """Return a person's place in a campaign, made where they had none."""
+    return Labeler.objects.get_or_create(campaign=campaign, user=user)[0]
+
+
+def lease_of(campaign: Campaign) -> timedelta:
+    """Return how long a task may be out: three median times, at least five minutes."""
+    newest = Assignment.objects.filter(
+        campaign=campaign, state=Assignment.State.VOTED, vote__undone=None
+    ).order_by("-pk")
+    times = newest.values_list("vote__ms_active", flat=True)[:MEDIAN_OF]
+    median = timedelta(milliseconds=statistics.median(times or [0]))
+    return min(MOST_LEASE, max(LEAST_LEASE, LEASE_TIMES * median))
+
+
+def live_leases(now: datetime) -> QuerySet[Assignment]:
+    """Return the first-round tasks that are out and hold a place."""
+    return Assignment.objects.filter(
+        state=Assignment.State.OUT, round=0, expires__gt=now
+    )
+
+
+def has_place(item: Item, user: User, now: datetime) -> bool:
+    """Whether one more person may vote on an item (its row must be locked).
+
+    Gold items have a place for everybody.
+    """
+    if item.is_withdrawn:
+        return False
+    if item.gold:
+        return True
+    others = live_leases(now).filter(item=item).exclude(labeler=user).count()
+    return item.num_votes + others < item.wanted
+
+
+@transaction.atomic
+def _hold(pk: int, lease: timedelta) -> Assignment | None:
+    """Renew a task, or take its place again where nobody else did meanwhile."""
+    task = Assignment.objects.select_for_update(of=("self",)).get(pk=pk)
+    now = timezone.now()
+    if task.state != Assignment.State.OUT:
+        return None
+    if task.expires <= now and task.round == 0:
+        item = Item.objects.select_for_update(of=("self",)).get(pk=task.item_id)
+        if not has_place(item, task.labeler, now):
+            return None
+    Assignment.objects.filter(pk=pk).update(expires=now + lease)
+    return task
+
+
+def renew(campaign: Campaign, user: User) -> int:
+    """Renew the tasks that are out; return how many are still held."""
+    lease = lease_of(campaign)
+    return sum(_hold(task.pk, lease) is not None for task in _held(campaign, user))
+
+
+def _held(campaign: Campaign, user: User) -> QuerySet[Assignment]:
+    out = Assignment.objects.filter(
+        campaign=campaign, labeler=user, state=Assignment.State.OUT
+    )
+    return out.select_related("item__comparison").order_by("pk")
+
+
+def _next_task(
+    campaign: Campaign, labeler: Labeler, lease: timedelta
+) -> Assignment | None:
+    """Hand out one more task: a repeat, a gold item, or a new comparison."""
+    number = labeler.num_tasks
+
+    def is_drawn(what: str, share: float) -> bool:
+        return draw(what, campaign.pk, labeler.user_id, number) < share
+
+    ways: list[Callable[[], Assignment | None]] = []
+    if is_drawn("repeat", campaign.repeat_share):
+        ways.append(lambda: _repeat(campaign, labeler, lease))
+    if is_drawn("gold", campaign.gold_share):
+        ways.append(lambda: _gold(campaign, labeler, lease))
+    is_by_chance = campaign.policy == Campaign.Policy.RANDOM or is_drawn(
+        "chance", campaign.random_share
+    )
+    ways.append(lambda: _open_item(campaign, labeler, lease, by_chance=is_by_chance))
+    ways.append(lambda: _gold(campaign, labeler, lease))
+    for way in ways:
+        task = way()
+        if task is not None:
+            labeler.num_tasks += 1
+            Labeler.objects.filter(pk=labeler.pk).update(num_tasks=F("num_tasks") + 1)
+            return task
+    return None
+
+
+def _repeat(
+    campaign: Campaign, labeler: Labeler, lease: timedelta
+) -> Assignment | None:
+    """Hand out again what the labeler voted on a while ago, with the sides swapped."""
+    theirs = Assignment.objects.filter(campaign=campaign, labeler=labeler.user)
+    again = theirs.filter(item=OuterRef("item"), round=1)
+    voted = theirs.filter(
+        round=0, state=Assignment.State.VOTED, item__gold="", item__is_withdrawn=False
+    )
+    newest_first = voted.order_by("-ended").values_list("pk", flat=True)
+    recent = list(newest_first[:REPEAT_AFTER])
+    old = voted.exclude(pk__in=recent).filter(~Exists(again)).order_by("ended")
+    first = old.select_related("item").first()
+    if len(recent) < REPEAT_AFTER or first is None:
+        return None
+    return _assign(first.item, labeler.user, lease, round_number=1)
+
+
+def _gold(campaign: Campaign, labeler: Labeler, lease: timedelta) -> Assignment | None:
+    """Hand out a gold item the labeler has not seen."""
+    gold = Item.objects.filter(campaign=campaign, is_withdrawn=False).exclude(gold="")
+    item = _bearable(gold, campaign, labeler).order_by("place").first()
+    return _assign(item, labeler.user, lease) if item is not None else None
+
+
+def _open_item(
+    campaign: Campaign, labeler: Labeler, lease: timedelta, *, by_chance: bool
+) -> Assignment | None:
+    """Hand out the next comparison that lacks votes and has a free place."""
+    now = timezone.now()
+    items = Item.objects.filter(campaign=campaign, is_open=True)
+    free = _bearable(_with_place(items, now), campaign, labeler)
+    if not by_chance:
+        return _lease_first(free.order_by("-priority", "place"), labeler, lease)
+    behind = free.filter(place__gt=labeler.cursor).order_by("place")
+    task = _lease_first(behind, labeler, lease)
+    if task is None:
+        task = _lease_first(free.order_by("place"), labeler, lease)
+    if task is not None:
+        labeler.cursor = task.item.place
+        Labeler.objects.filter(pk=labeler.pk).update(cursor=labeler.cursor)
+    return task
+
+
+def _with_place(items: QuerySet[Item], now: datetime) -> QuerySet[Item]:
+    """Leave out what has as many votes and live leases as are wanted."""
+    leases = live_leases(now).filter(item=OuterRef("pk")).order_by()
+    counted = leases.values("item").annotate(number=Count("pk")).values("number")
+    num_out = Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+    return items.filter(wanted__gt=F("num_votes") + num_out)
+
+
+def _bearable(
+    items: QuerySet[Item], campaign: Campaign, labeler: Labeler
+) -> QuerySet[Item]:
+    """Leave out what the labeler saw before, and what they shall not have to see."""
+    seen = Assignment.objects.filter(item=OuterRef("pk"), labeler=labeler.user)
+    items = items.filter(~Exists(seen))
+    if not campaign.categories:
+        return items
+    if is_harm_spent(campaign, labeler.user):
+        return items.filter(category="")
+    return items.filter(category__in=["", *labeler.accepts])
+
+
+def is_harm_spent(campaign: Campaign, user: User) -> bool:
+    """Whether a person was shown as much harmful content as an hour may hold."""
+    if not campaign.categories:
+        return False
+    lately = Assignment.objects.filter(
+        campaign=campaign, labeler=user, created__gt=timezone.now() - HARM_WINDOW
+    )
+    return lately.exclude(item__category="").count() >= campaign.harm_cap
+
+
+def _lease_first(
+    items: QuerySet[Item], labeler: Labeler, lease: timedelta
+) -> Assignment | None:
+    """Take a place of the first of these items that still has one."""
+    full: list[int] = []
+    for _ in range(MOST_TRIES):
+        with transaction.atomic():
+            found = items.exclude(pk__in=full)
+            # Items others just lock are passed over, unless there is nothing else.
+            item = (
+                found.select_for_update(skip_locked=True, of=("self",)).first()
+                or found.select_for_update(of=("self",)).first()
+            )
+            if item is None:
+                return None
+            # The search saw the leases of its beginning; the lock may have come later.
+            if has_place(item, labeler.user, timezone.now()):
+                return _assign(item, labeler.user, lease)
+            full.append(item.pk)
+    return None
+
+
+def _assign(
+    item: Item, user: User, lease: timedelta, *, round_number: int = 0
+) -> Assignment:
+    """Write down that a task is out; a second tab that did so before is joined."""
+    task, _ = Assignment.objects.get_or_create(
+        item=item,
+        labeler=user,
+        round=round_number,
+        defaults={
+            "campaign_id": item.campaign_id,
+            "key": new_key(),
+            "shown_left": left_side(user.pk, item.pk, round_number),
+            "expires": timezone.now() + lease,
+        },
+    )
+    return task
+
+
+def new_key() -> str:
+    """Return a key no vote came with before."""
+    return secrets.token_hex(16)
