@@ -1,4 +1,4 @@
-"""Making campaigns: settings, guidelines, who may label, and where answers come from."""
+"""Making campaigns: settings, guidelines, labelers, and where answers come from."""
 
 import hashlib
 import json
