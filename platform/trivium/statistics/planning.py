@@ -39,8 +39,8 @@ def plan_separation(
     decided = wins + losses
     assumption = (
         "Assumes that the true share of wins, and of ties, is what was seen so far. "
-        "If the models are closer than that, it takes more; with four plans in five "
-        "the interval then excludes one half, with one it does not."
+        "In four cases of five the interval will then exclude one half; in one it "
+        "will not. If the models are closer than they look now, it takes more."
     )
     if decided < MIN_DECIDED:
         return Plan(
