@@ -30,7 +30,7 @@ class Rail(NamedTuple):
     links: list[Link]
 
 
-MINOR = {"Tokenizers"}
+MINOR = {"Data", "Tokenizers"}
 """Left out of a phone's bottom bar, which has room for five."""
 PROJECT_LINKS = (
     ("Pipeline", "pipeline", "pages:project-home"),
@@ -38,6 +38,7 @@ PROJECT_LINKS = (
     ("Tokenizers", "tokenizers", "tokenizers:list"),
     ("Models", "models", "models:list"),
     ("Runs", "runs", "runs:list"),
+    ("Label", "label", "campaigns:list"),
     ("Playground", "playground", "playground:home"),
 )
 
