@@ -6,6 +6,7 @@ shared part of the items has several, some votes are repeats, gold or taken back
 
 import itertools
 import random
+import secrets
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -316,7 +317,7 @@ def _vote(
         guideline=1,
         ms_active=round(1000 * chance.lognormvariate(0, 0.5) * person.seconds),
         created=when,
-        key=f"{chance.getrandbits(128):032x}",
+        key=secrets.token_hex(16),
     )
 
 

@@ -127,7 +127,7 @@ def _axes(said: list[Mapping[str, str]]) -> dict[str, Ints]:
 
 
 def repeats_of(votes: Votes) -> Ints:
-    """Return, for each repeat, where the same person's first vote is; else `MISSING`."""
+    """Return, for each repeat, where its first vote is; others `MISSING`."""
     repeat_of_V = np.full(len(votes.rows_V), MISSING)
     if not len(votes.rows_V):
         return repeat_of_V

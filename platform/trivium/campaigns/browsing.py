@@ -69,26 +69,9 @@ def filtered(campaign: Campaign, form: ItemFilter) -> QuerySet[Item]:
     form.is_valid()
     given = form.cleaned_data
     items = Item.objects.filter(campaign=campaign)
-    match given.get("state"):
-        case "open":
-            items = items.filter(is_open=True)
-        case "done":
-            items = items.filter(is_open=False, is_withdrawn=False, gold="")
-        case "gold":
-            items = items.exclude(gold="")
-        case "withdrawn":
-            items = items.filter(is_withdrawn=True)
-    match given.get("look"):
-        case "disagreement":
-            items = items.filter(DISAGREED)
-        case "flagged":
-            items = items.filter(open_flags())
-        case "contradicted":
-            items = items.filter(CONTRADICTED)
-        case "adjudicated":
-            items = items.exclude(adjudicated="")
-        case "names":
-            items = items.filter(names_itself=True)
+    for asked, meant in ((given.get("state"), IN_STATE), (given.get("look"), LIKE)):
+        if asked in meant:
+            items = items.filter(meant[asked])
     if given.get("answerer"):
         pk = given["answerer"]
         items = items.filter(Q(answerer_a=pk) | Q(answerer_b=pk))
@@ -110,14 +93,26 @@ CONTRADICTED = Q(
 )
 
 
-def open_flags() -> Exists:
-    """Return whether a flag of an item waits for somebody."""
-    return Exists(Flag.objects.filter(item=OuterRef("pk"), resolved=None))
+FLAGGED = Q(Exists(Flag.objects.filter(item=OuterRef("pk"), resolved=None)))
+"""A flag waits for somebody."""
+IN_STATE = {
+    "open": Q(is_open=True),
+    "done": Q(is_open=False, is_withdrawn=False, gold=""),
+    "gold": ~Q(gold=""),
+    "withdrawn": Q(is_withdrawn=True),
+}
+LIKE = {
+    "disagreement": DISAGREED,
+    "flagged": FLAGGED,
+    "contradicted": CONTRADICTED,
+    "adjudicated": ~Q(adjudicated=""),
+    "names": Q(names_itself=True),
+}
 
 
 def queue_of(campaign: Campaign) -> QuerySet[Item]:
     """Return what needs a second look and had none, in a fixed order."""
-    needs = DISAGREED | CONTRADICTED | Q(open_flags())
+    needs = DISAGREED | CONTRADICTED | FLAGGED
     return campaign.items.filter(needs, is_withdrawn=False, adjudicated="").order_by(
         "pk"
     )

@@ -56,7 +56,7 @@ def shown_with(stored: Any, show: Any) -> SafeString:
 
 
 def span_of(interval: Any, show: Any) -> str:
-    """{low, high} → 0.31–0.51; a shared unit is written once."""
+    """Return both ends of an interval; a shared unit is written once."""
     low, high = show(interval["low"]), show(interval["high"])
     unit = f"{THIN}%"
     if low.endswith(unit) and high.endswith(unit):
@@ -67,19 +67,19 @@ def span_of(interval: Any, show: Any) -> str:
 
 @register.filter
 def estimate(stored: Any) -> SafeString:
-    """Return a coefficient with its interval: 0.43 0.31–0.51."""
+    """Return a coefficient with its interval behind it."""
     return shown_with(stored, two)
 
 
 @register.filter
 def share_estimate(stored: Any) -> SafeString:
-    """Return a share with its interval: 72 % 68–76 %."""
+    """Return a share with its interval behind it."""
     return shown_with(stored, percent)
 
 
 @register.filter
 def score_estimate(stored: Any) -> SafeString:
-    """Return a score with its interval: 1,035 1,012–1,057."""
+    """Return a score with its interval behind it."""
     return shown_with(stored, points)
 
 
