@@ -5,6 +5,7 @@ shared part of the items has several, some votes are repeats, gold or taken back
 """
 
 import itertools
+import math
 import random
 import secrets
 from collections import defaultdict
@@ -65,7 +66,6 @@ class Person:
     left_bias: float = 0.0
     """Share of votes that take the left answer whatever it says."""
     seconds: float = 25.0
-    ties: float = 0.15
 
 
 @dataclass
@@ -83,6 +83,7 @@ class World:
     share_voted: float = 1.0
     """Of the comparisons, those that have their votes."""
     num_gold: int = 0
+    tie_share: float = 0.15
     repeat_share: float = 0.05
     undone_share: float = 0.02
     num_days: float = 3.0
@@ -269,17 +270,18 @@ def vote_on_all(
     for at, item in enumerate(voted):
         when = begin + timedelta(days=world.num_days * at / len(voted))
         odds = strength[item.answerer_b_id] - strength[item.answerer_a_id]
+        truth = _truth(item, odds, world, chance)
         wanted = len(people) if item.gold else min(item.wanted, len(people))
         for user, person in chance.sample(people, wanted):
-            vote = _vote(item, user, person, odds, when, world, chance)
+            vote = _vote(item, user, person, truth, when, world, chance)
             votes.append(vote)
             tallies[item.pk][TALLIES[vote.choice]] += 1
             if chance.random() < world.undone_share:
-                taken = _vote(item, user, person, odds, when, world, chance)
+                taken = _vote(item, user, person, truth, when, world, chance)
                 taken.undone = when
                 votes.append(taken)
             if not item.gold and chance.random() < world.repeat_share:
-                again = _vote(item, user, person, odds, when, world, chance, repeat=1)
+                again = _vote(item, user, person, truth, when, world, chance, repeat=1)
                 again.choice = (
                     vote.choice if chance.random() < person.care else again.choice
                 )
@@ -291,7 +293,7 @@ def _vote(
     item: Item,
     user: User,
     person: Person,
-    odds: float,
+    truth: str,
     when: Any,
     world: World,
     chance: random.Random,
@@ -299,7 +301,7 @@ def _vote(
     repeat: int = 0,
 ) -> Vote:
     left = left_side(user.pk, item.pk, repeat)
-    choice = _choice(item, person, odds, left, chance)
+    choice = _choice(person, truth, left, chance)
     axes = {}
     if world.has_axes:
         axes = {
@@ -321,18 +323,21 @@ def _vote(
     )
 
 
-def _choice(
-    item: Item, person: Person, odds: float, left: str, chance: random.Random
-) -> str:
+def _truth(item: Item, odds: float, world: World, chance: random.Random) -> str:
+    """Return what a careful labeler says of an item."""
+    if item.gold:
+        return item.gold
+    if chance.random() < world.tie_share:
+        return "tie" if chance.random() < 0.8 else "both_bad"
+    return "b" if chance.random() < 1 / (1 + math.exp(-odds)) else "a"
+
+
+def _choice(person: Person, truth: str, left: str, chance: random.Random) -> str:
     if chance.random() < person.left_bias:
         return left
     if chance.random() > person.care:
         return chance.choice(("a", "b", "tie"))
-    if item.gold:
-        return item.gold
-    if chance.random() < person.ties:
-        return "tie" if chance.random() < 0.8 else "both_bad"
-    return "b" if chance.random() < 1 / (1 + 2.718281828 ** (-odds)) else "a"
+    return truth
 
 
 def _store(
@@ -375,4 +380,12 @@ def _store(
     names = [*TALLIES.values(), "num_votes", "is_open"]
     Item.objects.bulk_update(voted, names, batch_size=500)
     for user in people:
-        Labeler.objects.update_or_create(campaign=campaign, user=user)
+        num_tasks = campaign_tasks(campaign, user)
+        Labeler.objects.update_or_create(
+            campaign=campaign, user=user, defaults={"num_tasks": num_tasks}
+        )
+
+
+def campaign_tasks(campaign: Campaign, user: User) -> int:
+    """Return how many tasks a person was handed."""
+    return Assignment.objects.filter(campaign=campaign, labeler=user).count()

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from trivium.campaigns.access import Seat
 from trivium.http import SignedInRequest
+from trivium.runs.views import CHARTS_POLICY
 
 TABS = (
     ("detail", "Overview", "all"),
@@ -23,6 +24,8 @@ TABS = (
     ("settings", "Settings", "engineers"),
 )
 """URL name, label, and who is shown it."""
+WITH_CHARTS = {"agreement", "models"}
+"""Parts with charts: these need a policy of their own, so they are opened whole."""
 
 
 class Tab(NamedTuple):
@@ -32,6 +35,8 @@ class Tab(NamedTuple):
     label: str
     url: str
     is_current: bool
+    is_whole: bool
+    """Whether it is opened as a page of its own."""
 
 
 def tabs_for(seat: Seat, current: str) -> list[Tab]:
@@ -49,6 +54,7 @@ def tabs_for(seat: Seat, current: str) -> list[Tab]:
             "You" if name == "labelers" and not seat.is_engineer else label,
             reverse(f"campaigns:{name}", args=keys),
             name == current,
+            name in WITH_CHARTS,
         )
         for name, label, who in TABS
         if shown[who]
@@ -74,6 +80,7 @@ def render_tab(
         "tab_label": next(one.label for one in tabs if one.is_current),
         "tab_template": template or f"campaigns/tabs/{tab}.html",
         "tabs": tabs,
+        "has_charts": tab in WITH_CHARTS,
         "can_label": seat.campaign.state == "open" and seat.may_label,
     }
     page = "campaigns/detail.html"
@@ -81,4 +88,6 @@ def render_tab(
         page += "#body"
     response = render(request, page, shared | context, status=status)
     response["Vary"] = "HX-Request, HX-Target"
+    if tab in WITH_CHARTS:
+        response["Content-Security-Policy"] = CHARTS_POLICY
     return response

@@ -1,4 +1,4 @@
-// Pages of a campaign: keys that decide, and charts, for which Bokeh is loaded when one is there.
+// Pages of a campaign: keys that decide, and charts, drawn by Bokeh.
 
 import { colour, restyle } from "./chart-kit.js";
 
@@ -12,30 +12,14 @@ document.addEventListener("keydown", (event) => {
   wanted.click();
 });
 
-let bokeh = null;
-
-function script(name) {
-  return new Promise((resolve, reject) => {
-    const element = document.createElement("script");
-    element.src = new URL(`../bokeh/${name}`, import.meta.url);
-    element.addEventListener("load", resolve);
-    element.addEventListener("error", reject);
-    document.head.append(element);
-  });
-}
-
-// The second file extends what the first one brings.
-const loadBokeh = () => (bokeh ??= script("bokeh.min.js").then(() => script("bokeh-api.min.js")));
-
 function frame(settings) {
-  const figure = Bokeh.Plotting.figure({
+  return Bokeh.Plotting.figure({
     sizing_mode: "stretch_width",
     tools: "",
     toolbar_location: null,
     output_backend: "canvas",
     ...settings,
   });
-  return figure;
 }
 
 // A line through the windows of time, and the interval of each as a band behind it.
@@ -91,8 +75,6 @@ const DRAWN = { time: drawTime, ranking: drawRanking };
 
 async function draw(place) {
   const told = JSON.parse(document.getElementById(place.dataset.plot).textContent);
-  await loadBokeh();
-  if (!place.isConnected) return;
   place.replaceChildren();
   const figure = DRAWN[told.kind](told);
   restyle(figure);
