@@ -169,6 +169,7 @@ def work(queues: list[str], name: str, stop: threading.Event) -> None:
     import psutil
     from django.conf import settings
     from django.db import DatabaseError, close_old_connections
+    from trivium.campaigns.refreshing import Refresher
     from trivium.runs.sweeping import Sweeper
     from trivium.workers import services
 
@@ -197,8 +198,9 @@ def work(queues: list[str], name: str, stop: threading.Event) -> None:
         Child(["supervisor.listen", ",".join(queues)], dict(os.environ)),
     ]
     peaks = PeakMeasurement(worker)
-    sweeper = Sweeper()
-    sweeper.start()
+    threads = [Sweeper(), Refresher()]
+    for thread in threads:
+        thread.start()
     logger.info("Worker %s is ready, queues %s", name, ", ".join(queues))
     beat_at = 0.0
     try:
@@ -216,7 +218,8 @@ def work(queues: list[str], name: str, stop: threading.Event) -> None:
                 logger.warning("The database is away, will be tried again: %s", error)
             stop.wait(settings.SWEEP_S)
     finally:
-        sweeper.stop()
+        for thread in threads:
+            thread.stop()
         services.drain_worker(worker.pk)
         peaks.close()
         for child in children:

@@ -31,7 +31,7 @@ from trivium.statistics.ranking import Ranking, rank_models
 
 MAX_WINDOWS = 16
 WINDOWS = (3_600, 6 * 3_600, 86_400, 7 * 86_400, 28 * 86_400)
-"""Seconds a point of the curve over time stands for; the least that makes few enough."""
+"""Seconds each point of the curve over time stands for: the first that make few."""
 ROUNDS_OVER_TIME = 100
 MAX_KAPPAS = 200
 """Pairs of labelers that are listed, those with most in common first."""

@@ -125,3 +125,10 @@ def milliseconds(value: object) -> str:
     """12300 → 12 s."""
     number = as_number(value)
     return MISSING if number is None else duration(number / 1000)
+
+
+@register.filter
+def cut_sign(value: object) -> float | None:
+    """-4 → 4."""
+    number = as_number(value)
+    return None if number is None else abs(number)
