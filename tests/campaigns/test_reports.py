@@ -11,8 +11,8 @@ from trivium.campaigns import refreshing, reports
 from trivium.campaigns.forecast import forecast, plan_pair, plan_width
 from trivium.campaigns.making import create_campaign, set_gold, withdraw
 from trivium.campaigns.models import Answerer, Campaign, Item, Judge, Report
-from trivium.campaigns.questions import Questions
 from trivium.campaigns.queries import Progress
+from trivium.campaigns.questions import Questions
 from trivium.comparisons.models import Comparison, Vote
 from trivium.projects.models import Project
 
