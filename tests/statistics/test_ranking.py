@@ -64,7 +64,15 @@ def test_baseball_teams_are_as_strong_as_published():
     np.testing.assert_allclose(found - found[-1], published, atol=5e-5)
 
 
-def test_strengths_without_ties_are_those_of_choix():
+def test_a_record_is_that_of_the_table():
+    for team in rank_models(counted(GAMES), TEAMS).models:
+        won, lost = GAMES[team.model].sum(), GAMES[:, team.model].sum()
+        assert (team.wins, team.losses, team.ties) == (won, lost, 0)
+        assert (team.num_votes, team.name) == (won + lost, TEAMS[team.model])
+
+
+@pytest.mark.parametrize("ridge", [0, 3])
+def test_strengths_without_ties_are_those_of_choix(ridge):
     rng = np.random.default_rng(0)
     wins = rng.integers(1, 20, (8, 8)) * (1 - np.eye(8, dtype=int))
     rows = [
@@ -72,8 +80,30 @@ def test_strengths_without_ties_are_those_of_choix():
         for winner, loser in np.argwhere(wins)
         for _ in range(wins[winner, loser])
     ]
-    found, _ = strengths(counted(wins), 8)
-    np.testing.assert_allclose(found, choix.opt_pairwise(8, rows), atol=1e-4)
+    found, _ = strengths(counted(wins), 8, ridge=ridge or 1e-9)
+    # choix weighs the squares, we half of them.
+    expected = choix.opt_pairwise(8, rows, alpha=ridge / 2)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_newton_steps_follow_the_true_curvature():
+    """A wrong second derivative would still arrive, only late, or not at all."""
+    rng = np.random.default_rng(2)
+    votes = battles(rng, np.zeros(3), 200, nu=0.7)
+    counts = count_pairs(
+        votes.model_a, votes.model_b, votes.choice, length_V=votes.length
+    )
+    design = davidson.design_of(counts, 3)
+    outcomes = davidson.three_outcomes(counts)[None]
+    lead = (outcomes[:, :, 0] - outcomes[:, :, 1]) / 2
+    told = outcomes.sum(axis=2), lead, outcomes[:, :, 2].sum(axis=1)
+    at = rng.normal(size=(1, 5))
+    _, curve = davidson.derivatives(design, *told, at)
+    for number, step in enumerate(1e-6 * np.eye(5)):
+        ahead, _ = davidson.derivatives(design, *told, at + step)
+        behind, _ = davidson.derivatives(design, *told, at - step)
+        slope_change = (behind - ahead)[0] / 2e-6
+        np.testing.assert_allclose(curve[0, number], slope_change, atol=1e-6)
 
 
 def poisson_fit(wins, ties):

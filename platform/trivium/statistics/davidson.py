@@ -65,7 +65,7 @@ def three_outcomes(counts: PairCounts) -> Floats:
 def fit(design: Design, outcomes_GO: Floats, *, ridge: float = RIDGE) -> Floats:
     """Return the parameters that make the votes most likely."""
     start = np.zeros((1, design.num_parameters))
-    return climb(design, outcomes_GO[None], start, ridge)[0]
+    return np.asarray(climb(design, outcomes_GO[None], start, ridge)[0])
 
 
 def fit_samples(

@@ -7,7 +7,7 @@ import numpy as np
 from trivium.statistics.choices import Choice
 from trivium.statistics.intervals import Floats, Ints
 
-LENGTH_BIN = 0.05
+LENGTH_BIN = 0.1
 """Differences of length closer than this are counted together, at their mean."""
 FIRST, SECOND, TIE, BOTH_BAD = range(4)
 """What a vote said of its pair: columns of `PairCounts.outcomes_GO`."""
