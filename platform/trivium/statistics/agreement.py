@@ -14,7 +14,7 @@ from trivium.statistics.intervals import (
 )
 
 Metric = Literal["nominal", "ordinal"]
-"""`nominal` for choices, `ordinal` for strengths."""
+"""`nominal` for choices, `ordinal` for `choices.signed_strengths`."""
 
 ROUNDS = 1000
 MIN_UNITS = 10

@@ -38,6 +38,8 @@ class PairCounts:
 
 def length_difference(words_a_V: Ints, words_b_V: Ints) -> Floats:
     """Return (a - b) / (a + b): 1/3 where A is twice as long, 0 for two empty ones."""
+    # Counts may come unsigned, and these do not go below 0.
+    words_a_V, words_b_V = words_a_V.astype(np.int64), words_b_V.astype(np.int64)
     total_V = words_a_V + words_b_V
     return np.asarray((words_a_V - words_b_V) / np.maximum(total_V, 1))
 
