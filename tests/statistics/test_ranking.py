@@ -309,28 +309,33 @@ def test_sparse_and_lopsided_votes_never_give_nan(seed):
     assert np.isfinite(ranking.win_KK).all()
 
 
-def test_a_maximum_is_found_where_the_likelihood_is_flat():
-    """Three models beat each other in a circle, and length explains it all."""
+def in_a_circle(*length: float) -> PairCounts:
+    """Return votes by which three models beat each other in a circle."""
     votes = [[941, 4323, 0, 1], [5173, 0, 0, 1800], [0, 7466, 1972, 0]]
-    counts = PairCounts(
-        np.array([0, 0, 1]),
-        np.array([1, 2, 2]),
-        np.array(votes),
-        np.array([0.0898, -0.791, -0.9096]),
-    )
+    first, second = np.triu_indices(3, 1)
+    return PairCounts(first, second, np.array(votes), np.array(length))
+
+
+def test_a_maximum_is_found_where_the_likelihood_is_flat():
+    counts = in_a_circle(0.0898, -0.791, -0.9096)
     design, outcomes = davidson.design_of(counts, 3), davidson.three_outcomes(counts)
     found = davidson.fit(design, outcomes)
-    lead = (outcomes[:, 0] - outcomes[:, 1]) / 2
     slope, _ = davidson.derivatives(
         design,
         outcomes.sum(axis=1)[None],
-        lead[None],
+        (outcomes[:, 0] - outcomes[:, 1])[None] / 2,
         outcomes[:, 2].sum()[None],
         found[None],
     )
     np.testing.assert_allclose(slope[0], davidson.RIDGE * found, atol=1e-6)
-    ranking = rank_models(counts, "abc", num_rounds=100)
+    # Lengths add up around the circle, nearly as habits would.
+    assert "cannot be told apart" in rank_models(counts, "abc").refusal
+
+
+def test_length_that_decides_everything_is_said_to():
+    ranking = rank_models(in_a_circle(0.25, 0.4, -0.2), "abc", num_rounds=100)
     assert "Length alone" in ranking.cautions[0]
+    assert np.isfinite(ranking.length_effect.value)
 
 
 def test_nothing_but_ties_makes_everybody_equal():
