@@ -81,7 +81,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("category", False, "What it belongs to, like a kind of harm."),
     ),
 }
-"""What a row of each kind is made of. Where kinds have `WAYS`, one of them is needed."""
+"""What a row of each kind is made of; of kinds in `WAYS`, one way is needed."""
 
 WAYS: dict[str, tuple[tuple[str, ...], ...]] = {
     "conversations": (("messages",), ("prompt", "completion")),
@@ -109,24 +109,20 @@ def is_complete(dataset_kind: str, parts: "set[str]") -> bool:
 
 def missing_parts(dataset_kind: str, parts: "set[str]") -> list[str]:
     """Return what lacks to a row, by the way of writing it that lacks least."""
-    lacking = (
-        [name for name in way if name not in parts] for way in ways_of(dataset_kind)
-    )
-    return min(lacking, key=len)
+    return [name for name in way_taken(dataset_kind, parts) if name not in parts]
 
 
-def is_main(dataset_kind: str, part: Part) -> bool:
-    """Whether a part is needed by the usual way of writing a row."""
-    return part.name in ways_of(dataset_kind)[0]
+def way_taken(dataset_kind: str, parts: "set[str]") -> tuple[str, ...]:
+    """Return the way of writing a row that lacks least, the usual one where unclear."""
+    return min(ways_of(dataset_kind), key=lambda way: len(set(way) - parts))
 
 
 def other_ways(dataset_kind: str, parts: "set[str]") -> "set[str]":
     """Return the parts of ways a row is not written in, once one is complete."""
-    ways = WAYS.get(dataset_kind, ())
-    taken = next((way for way in ways if parts.issuperset(way)), None)
-    if taken is None:
+    if not is_complete(dataset_kind, parts):
         return set()
-    others = {name for way in ways for name in way} - set(taken)
+    others = {name for way in ways_of(dataset_kind) for name in way}
+    others -= set(way_taken(dataset_kind, parts))
     # A prompt may stand beside chosen and rejected, and beside the answers of a battle.
     return others - {"prompt"} if dataset_kind == "preferences" else others
 

@@ -139,8 +139,7 @@ def test_a_wrong_setting_is_a_sentence(see):
 
 def test_pairs_of_preferences_are_not_taken_for_instructions(see):
     found = see(jsonl({"prompt": "p", "chosen": "a", "rejected": "b"}), "r.jsonl")
-    assert found.kind == ""
-    assert "They look like preferences" in found.question
+    assert (found.kind, found.question) == ("preferences", "")
 
 
 def test_only_the_first_file_of_an_archive_is_looked_at(see, tmp_path):

@@ -53,7 +53,9 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "preferences": {
         "prompt": ("prompt", "instruction", "question", "query", "problem"),
         "chosen": ("chosen", "chosen_response", "response_chosen", "response_j"),
-        "rejected": ("rejected", "rejected_response", "response_rejected", "response_k"),
+        "rejected": (
+            "rejected", "rejected_response", "response_rejected", "response_k",
+        ),
         "input": ("input", "context"),
         "system": ("system", "system_prompt"),
         "completions": ("completions", "responses"),
@@ -282,6 +284,8 @@ def recognise(sample: Sample) -> Recognised | None:
     # Among labelled texts a text without its label is a bad row, not another kind.
     if any("text" in one.mapping.values() for one in found if one.kind != "text"):
         found = [one for one in found if one.kind != "text"]
+    # And a prompt without what belongs to it is a bad row as well.
+    found = [one for one in found if one.kind != "prompts"] or found
     return _only(sample, found) if found else None
 
 
@@ -362,6 +366,8 @@ def _preference_layout(mapping: Mapping, rows: list[Any]) -> str:
     if "answer_a" in mapping:
         return "battles of two models, as in the Arena"
     column = mapping["chosen"]
+    if is_instruction(mapping.get("prompt", "")):
+        return "Alpaca with chosen and rejected"
     talks = [row.get(column) for row in rows if isinstance(row, dict)]
     prompt = "explicit prompt" if "prompt" in mapping else "implicit prompt"
     written = "lists of turns" if any(map(is_turns, talks)) else "plain text"

@@ -1,9 +1,9 @@
 """Kind `preferences`: a prompt, the better of two answers to it, and the worse.
 
-A pair is good where both answer the same and differ. Rows that prefer neither (ties of a
-battle, completions of equal scores) are no mistakes: they are passed over and counted.
-Equal answers are a mistake: a loss on them has no gradient, and TRL's `extract_prompt`
-would double their last turn.
+A pair is good where both answer the same and differ. Rows that prefer neither (ties of
+a battle, equal scores) are no mistakes: they are passed over and counted. Equal answers
+are a mistake: a loss on them has no gradient, and TRL's `extract_prompt` would double
+their last turn.
 """
 
 import math
