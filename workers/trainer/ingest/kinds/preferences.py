@@ -143,7 +143,7 @@ def _of_answers(reader: Reader) -> Pair:
             return Pair(asked, _answer(chosen), _answer(rejected), True)
         if asked is None:
             return _of_whole_texts(chosen, rejected)
-        if is_transcript(asked) and asked.rstrip().endswith("\n\nAssistant:"):
+        if is_transcript(asked) and asked.rstrip().endswith("\nAssistant:"):
             # The prompt ends where the assistant's words begin.
             return _of_talks(
                 read_transcript(asked + chosen, "chosen"),
@@ -154,14 +154,14 @@ def _of_answers(reader: Reader) -> Pair:
         return Pair(
             [text_turn("user", asked)], _answer(chosen), _answer(rejected), is_chat
         )
-    answers = [
+    better, worse = (
         _answer(said) if isinstance(said, str) else said for said in (chosen, rejected)
-    ]
+    )
     if isinstance(asked, str):
         asked = [text_turn("user", asked)]
-    if asked and all(turns[0]["role"] == "assistant" for turns in answers):
-        return Pair(asked, *answers, True)
-    pair = _split(*answers)
+    if asked and better[0]["role"] == worse[0]["role"] == "assistant":
+        return Pair(asked, better, worse, True)
+    pair = _split(better, worse)
     if asked and not _ends_with(pair.prompt, asked):
         raise BadRowError(
             f"{shown(reader.mapping['prompt'])} is not what chosen and rejected answer"

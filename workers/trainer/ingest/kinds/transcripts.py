@@ -6,7 +6,8 @@ from typing import Any
 from trainer.ingest.errors import BadRowError, shown
 from trainer.ingest.kinds.messages import Turn, text_turn
 
-MARKER = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
+MARKER = re.compile(r"(?:\A\s*|\r?\n\r?\n)(Human|Assistant):")
+ANSWER = re.compile(r"\n\r?\nAssistant:")
 ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
@@ -14,7 +15,7 @@ def is_transcript(value: Any) -> bool:
     """Whether a value is a text in which first a human and then an assistant speaks."""
     if not isinstance(value, str) or not value[:20].lstrip().startswith("Human:"):
         return False
-    return "\n\nAssistant:" in value
+    return ANSWER.search(value) is not None
 
 
 def read_transcript(text: str, column: str) -> list[Turn]:
