@@ -341,6 +341,10 @@ def test_single_answers_with_a_label_are_no_pairs(refuse, tmp_path):
     path = tmp_path / "kto.jsonl"
     path.write_text(jsonl(row))
     assert "they are not pairs" in look(str(path), path.name, {}, tmp_path).question
+    path.write_text("prompt,completion,label\np,c,True\nq,d,False\n")
+    assert "they are not pairs" in look(str(path), "kto.csv", {}, tmp_path).question
+    path.write_text("prompt,completion,label\np,c,long\nq,d,short\n")
+    assert look(str(path), "kto.csv", {}, tmp_path).kind == "instructions"
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,9 @@ def refuse_unpaired(sample: Sample, shapes: Shapes) -> None:
     names = {name.strip().lower(): name for name in shapes}
     if not names.keys() >= UNPAIRED or "chosen" in names:
         return
-    if shapes[names["label"]] <= {"a boolean", "null"}:
+    label = names["label"]
+    said = {str(row.get(label)).lower() for row in sample.rows if isinstance(row, dict)}
+    if said - {"none", ""} <= {"true", "false"}:
         raise BadInputError(
             f"{sample.file} holds single answers with a label, good or bad (as for "
             "KTO); they are not pairs, since nothing says which is better than which",
