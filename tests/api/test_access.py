@@ -16,6 +16,7 @@ READS = [
     "/datasets/{dataset}/versions",
     "/datasets/{dataset}/versions/1",
     "/datasets/{dataset}/versions/1/rows",
+    "/datasets/{dataset}/versions/1/rows.jsonl",
     "/tokenizers/{tokenizer}",
     "/tokenizers/{tokenizer}/files",
     "/tokenizers/{tokenizer}/files/tokenizer.json",

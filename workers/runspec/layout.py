@@ -65,6 +65,47 @@ class Split(BaseModel):
     shards: list[str]
 
 
+class PairFacts(BaseModel):
+    """What matters of rows of preferences: how much of it is length, what is odd."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    num_pairs: int
+    num_prompts: int
+    """Different ones; a pair without a prompt counts as one."""
+    chosen_longer: int
+    """Pairs whose chosen answer has more characters."""
+    rejected_longer: int
+    chosen_characters: int
+    """In all chosen answers together."""
+    rejected_characters: int
+    contradictions: int = 0
+    """Pairs that are there both ways round."""
+    repeated: int = 0
+    """Pairs beyond the first with the same prompt and the same two answers."""
+    blank_differences: int = 0
+    """Pairs whose answers differ in white space alone."""
+    ties: int = 0
+    """Rows of the source that prefer neither answer, left out."""
+    num_voted: int = 0
+    """Pairs of which the share of votes is known."""
+
+    @property
+    def same_length(self) -> int:
+        """Pairs whose answers have equally many characters."""
+        return self.num_pairs - self.chosen_longer - self.rejected_longer
+
+    @property
+    def longer_share(self) -> float:
+        """How often the longer answer is the chosen one; equal lengths count half."""
+        return (self.chosen_longer + self.same_length / 2) / self.num_pairs
+
+    @property
+    def length_baseline(self) -> float:
+        """How often length alone is right, guessing the better way round."""
+        return max(self.longer_share, 1 - self.longer_share)
+
+
 class DatasetCard(BaseModel):
     """What `dataset.json` holds: all a page shows without opening a shard."""
 
@@ -97,16 +138,21 @@ class DatasetCard(BaseModel):
     column_lengths: dict[str, list[tuple[int, int]]] = {}
     """For kinds of several columns, a histogram like `length_histogram` for each."""
     turns: list[tuple[int, int]] = []
-    """(turns in a conversation, rows)."""
+    """(turns in a conversation, or in a prompt of several columns of turns, rows)."""
     roles: dict[str, int] = {}
     """Turns by who speaks."""
     unanswered_rows: int = 0
     """Conversations in which the assistant says nothing."""
     labels: list[tuple[str, int]] = []
-    """(label, rows), the most frequent first; at most `MAX_LABELS`."""
+    """(label, rows), the most frequent first; at most `MAX_LABELS`. Of prompts their
+    categories."""
     num_labels: int = 0
     shared_prompts: int = 0
     """Different rows beyond the first one with the same prompt (or text to label)."""
+    chat_rows: int = 0
+    """Preferences or prompts that are conversations; the others are plain text."""
+    pairs: PairFacts | None = None
+    """Of preferences alone."""
 
 
 class TokenizerReport(BaseModel):

@@ -19,6 +19,11 @@ urlpatterns = [
         name="upload-forget",
     ),
     path(
+        "p/<slug:slug>/data/versions/<int:pk>/rows.jsonl",
+        views.download_rows,
+        name="version-rows",
+    ),
+    path(
         "p/<slug:slug>/data/versions/<int:pk>/delete/",
         views.delete_version,
         name="version-delete",

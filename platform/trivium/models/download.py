@@ -14,11 +14,11 @@ from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 
 from trivium import storage
+from trivium.http import stream
 from trivium.models.archive import (
     Entry,
     cut,
     file_entry,
-    stream,
     text_entry,
     zip_parts,
     zip_size,
