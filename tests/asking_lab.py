@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,37 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from runspec.labels import Source
-from runspec.layout import DATASET_CARD, DatasetCard, Split
+from runspec.layout import DATASET_CARD, DatasetCard, Split, events_file
 from runspec.serving import ModelRef
+from stage_lab import context_for
+from trainer.context import Context, Reporter
+
+
+class Shown(Reporter):
+    """Writes events, and sets a sign once so many texts were shown."""
+
+    stop: threading.Event
+    left: int
+
+    def sample(self, **values: Any) -> None:
+        super().sample(**values)
+        self.left -= 1
+        if not self.left:
+            self.stop.set()
+
+
+@contextmanager
+def attempt(folder: Path, *, fence: int = 1, stop_at: int = 0) -> Iterator[Context]:
+    """Yield the context of an attempt; asked to stop once `stop_at` texts were shown."""
+    context = context_for(folder, fence=fence)
+    context.report.close()
+    report = Shown(events_file(folder, fence))
+    report.stop, report.left = context.stop, stop_at
+    try:
+        yield replace(context, report=report)
+    finally:
+        report.close()
+
 
 TURNS = pa.list_(
     pa.struct(

@@ -15,7 +15,7 @@ from runspec.labels import Answer, Source
 from runspec.openai_words import settings_of
 from runspec.serving import Receipt
 
-from trainer.asking.questions import Question, Reply, sha256_of
+from trainer.asking.questions import Question, Reply, fold_system, sha256_of
 from trainer.errors import BadInputError
 
 logger = logging.getLogger(__name__)
@@ -296,15 +296,6 @@ def _worst_first(outcome: Outcome) -> int:
 def _sent(body: dict[str, Any]) -> str:
     said = body.get("messages", body.get("prompt"))
     return sha256_of(json.dumps(said, ensure_ascii=False))
-
-
-def fold_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return messages whose system's words are the first lines of the user's turn."""
-    if [message["role"] for message in messages[:2]] != ["system", "user"]:
-        return messages
-    system, user, *others = messages
-    folded = f"{system['content']}\n\n{user['content']}"
-    return [{**user, "content": folded}, *others]
 
 
 def wait_s(headers: Any, number_of_try: int) -> float:

@@ -23,7 +23,7 @@ from inference.sequence import Sequence
 from inference.served import Served, serve
 from inference.vocabulary import TextStream
 from runspec.labels import Answer, Source
-from runspec.serving import FinishReason, ModelRef, TokenTold
+from runspec.serving import FinishReason, ModelRef, Prompt, TokenTold
 
 from trainer.asking.questions import Question, Reply, sha256_of
 from trainer.errors import BadInputError
@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 QUEUED_PER_SLOT = 2
 """Prompts in the runner for each slot, so that none stands empty."""
 POLL_S = 0.1
+SYSTEM_PROBE = "Be kind 7391."
 KEYS_SHARE = {"cpu": 4, "cuda": 2}
 """Keys and values get this part of what memory is free once the weights are there."""
 Tick = Callable[[], None]
@@ -73,6 +74,33 @@ class LocalModel:
         """Whether it scores texts instead of writing any."""
         return self.served.scorer is not None
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a scorer's numbers are called; nothing for a single reward."""
+        return self.served.facts.labels
+
+    @property
+    def has_template(self) -> bool:
+        """Whether it reads conversations."""
+        return self.served.facts.has_template
+
+    @property
+    def can_converse(self) -> bool:
+        """Whether it answers conversations with text."""
+        return self.can_write and self.has_template
+
+    @property
+    def knows_system(self) -> bool:
+        """Whether its template writes what the system says, and does not refuse it."""
+        turns = (
+            {"role": "system", "content": SYSTEM_PROBE},
+            {"role": "user", "content": "Hello"},
+        )
+        try:
+            return SYSTEM_PROBE in self.served.prompts.read(Prompt(messages=turns)).text
+        except RefusedError:
+            return False
+
     def answers(self, questions: Iterable[Question]) -> Iterator[Reply | None]:
         """Yield replies as they are done; None where a moment passed without one.
 
@@ -99,7 +127,7 @@ class LocalModel:
             yield None
 
     def scores(self, questions: Iterable[Question]) -> Iterator[Reply | None]:
-        """Yield, for each conversation that was answered, its score as the text."""
+        """Yield the score of each conversation that ends with an answer, or text."""
         scorer = self.served.scorer
         assert scorer is not None
         for question in questions:
@@ -119,7 +147,7 @@ class LocalModel:
                 continue
             yield Reply(
                 number=number,
-                answer=Answer(text=repr(score)),
+                score=score,
                 tokens=len(read.ids),
                 rendered_sha256=rendered,
             )

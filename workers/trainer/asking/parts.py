@@ -1,4 +1,4 @@
-"""Replies on disk, one a line in the order they came; a run goes on from whole lines."""
+"""Replies on disk, one a line as they came; a run goes on from whole lines."""
 
 import os
 import time
@@ -94,7 +94,7 @@ class PartFile:
         self.num_done += 1
         self.tokens += reply.tokens
         self.spent_s += reply.spent_s
-        if reply.answer is None:
+        if reply.is_failed:
             self.num_failed += 1
             self.first_error = self.first_error or reply.error
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,8 @@ class Rows:
 
     def __iter__(self) -> Iterator[Row]:
         """Yield the rows in order, training rows first."""
-        number = 0
-        for stored in self._stored():
-            if number == self.total:
-                return
+        for number, stored in enumerate(islice(self._stored(), self.total)):
             yield row_of(stored, number, self.card.kind)
-            number += 1
 
     def _stored(self) -> Iterator[dict[str, Any]]:
         splits = self.card.splits

@@ -221,7 +221,7 @@ def _write_pairs(rows: Rows, spec: GenerateSpec, context: Context) -> None:
 
 
 def pair_of(row: Row, *, is_turned: bool) -> AnsweredPrompt:
-    """Return a pair as if it had been answered here; `is_turned` puts rejected first."""
+    """Return a pair that was answered elsewhere; `is_turned` puts rejected first."""
     answers = (Answer(text=row.chosen), Answer(text=row.rejected))
     preferred: Preference = "b" if is_turned else "a"
     return AnsweredPrompt(
