@@ -33,7 +33,7 @@ class Shown(Reporter):
 
 @contextmanager
 def attempt(folder: Path, *, fence: int = 1, stop_at: int = 0) -> Iterator[Context]:
-    """Yield the context of an attempt; asked to stop once `stop_at` texts were shown."""
+    """Yield the context of an attempt; it stops once `stop_at` texts were shown."""
     context = context_for(folder, fence=fence)
     context.report.close()
     report = Shown(events_file(folder, fence))

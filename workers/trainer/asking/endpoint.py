@@ -21,7 +21,7 @@ from trainer.errors import BadInputError
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 8
-TRIES = 6
+TRIES = 8
 BACKOFF_S = 1.0
 """Before the second try; twice as long before each one after."""
 MOST_WAIT_S = 120.0
@@ -32,13 +32,12 @@ MOST_BYTES = 4 * 2**20
 """Of one answer."""
 MOST_TOLD = 300
 """Characters of what an endpoint says of an error."""
-LOST_IN_A_ROW = 2 * AT_ONCE
+LOST_IN_A_ROW = AT_ONCE
 """Questions nobody answered, one after the other, that show the endpoint to be down."""
 REFUSED = {401, 403, 404}
 """What no other question would be told anything else about."""
 PATIENT = {408, 409, 425, 429}
 """Worth another try, as all of 500 and beyond are."""
-NEVER_ANSWERED = "look at the endpoint's page, and test it there"
 
 
 class EndpointDownError(ConnectionError):
@@ -62,9 +61,11 @@ class TooLongError(ValueError):
 class Endpoint:
     """One model of a server, and what is known of what it takes."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, has_answered: bool = False) -> None:
         """Take the key from the environment; nothing is asked yet."""
         self.source = source
+        self.has_answered = has_answered
+        """Whether it is known to have answered: it may again, then."""
         self.owner = source.id.partition("/")[0]
         self._key = os.environ.get(source.key_variable, "")
         self._left_out: set[str] = set()
@@ -80,7 +81,6 @@ class Endpoint:
         """
         waiting = iter(questions)
         lost: list[Reply] = []
-        has_answered = False
         with asyncio.Runner() as runner:
             client = runner.run(self._client())
             tasks: set[asyncio.Task[Outcome]] = set()
@@ -103,15 +103,15 @@ class Endpoint:
                             lost.append(outcome.reply)
                             continue
                         # It is there: what it could not answer was the prompt's fault.
-                        has_answered = True
+                        self.has_answered = True
                         yield from lost
                         lost.clear()
                         yield outcome
                     if len(lost) >= LOST_IN_A_ROW:
-                        raise self._down(lost[-1].error, has_answered=has_answered)
+                        raise self._down(lost[-1].error)
                     yield None
-                if lost and not has_answered:
-                    raise self._down(lost[-1].error, has_answered=False)
+                if lost and not self.has_answered:
+                    raise self._down(lost[-1].error)
                 yield from lost
             finally:
                 for task in tasks:
@@ -258,10 +258,12 @@ class Endpoint:
         )
         return BadInputError(f"endpoint {self.owner} refuses: {why}", advice)
 
-    def _down(self, error: str, *, has_answered: bool) -> Exception:
-        if has_answered:
+    def _down(self, error: str) -> Exception:
+        if self.has_answered:
             return EndpointDownError(error)
-        return BadInputError(error, f"Nothing was answered: {NEVER_ANSWERED}.")
+        return BadInputError(
+            error, "Nothing was answered: test the endpoint on its page, then retry."
+        )
 
 
 async def _first_of(

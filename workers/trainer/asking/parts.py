@@ -41,6 +41,11 @@ class PartFile:
         """Whether every question was replied to."""
         return self.num_done == self.total
 
+    @property
+    def num_answered(self) -> int:
+        """Questions something came of."""
+        return self.num_done - self.num_failed
+
     def has(self, number: int) -> bool:
         """Whether a question was replied to."""
         return self._places[number] != ABSENT

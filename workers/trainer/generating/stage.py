@@ -125,8 +125,10 @@ class Work:
         if source.url:
             from trainer.asking.endpoint import Endpoint
 
+            was_there = any(self.parts[place].num_answered for place in places)
+            endpoint = Endpoint(source, has_answered=was_there)
             for place in places:
-                self._collect(place, Endpoint(source).answers)
+                self._collect(place, endpoint.answers)
             return
         from trainer.asking.local import load
 

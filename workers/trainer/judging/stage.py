@@ -104,7 +104,8 @@ class Work:
         if self.source.url:
             from trainer.asking.endpoint import Endpoint
 
-            self._collect(Endpoint(self.source).answers, self._questions())
+            endpoint = Endpoint(self.source, has_answered=bool(self.part.num_answered))
+            self._collect(endpoint.answers, self._questions())
             return
         from trainer.asking.local import load
 
