@@ -8,7 +8,11 @@ A run's folder (`runs/<id>/`):
     checkpoints/step-<n>/     complete checkpoints (see `runspec.manifest`)
     served/                   config and tokenizer of a pretraining run: what its
                               checkpoints need beside their weights to be talked to
+    answers/<n>.jsonl         what the n-th answerer of a run has answered so far, one
+                              line each as it came; the run goes on from there
     output/                   what the run made; published to storage when it succeeds
+    output/answers.jsonl      of a `generate` run: `labels.AnsweredPrompt` lines
+    output/verdicts.jsonl     of a `judge` run: `labels.Verdict` lines
 
 A dataset's folder: `dataset.json` (DatasetCard) beside Parquet shards.
 A tokenizer's folder: `tokenizer.json`, `tokenizer_config.json` (Hugging Face layout)
@@ -22,6 +26,9 @@ from pydantic import BaseModel, ConfigDict
 
 CHECKPOINTS = "checkpoints"
 OUTPUT = "output"
+ANSWERS = "answers"
+ANSWERS_FILE = "answers.jsonl"
+VERDICTS_FILE = "verdicts.jsonl"
 SERVED = "served"
 DATASET_CARD = "dataset.json"
 TOKENIZER_REPORT = "report.json"

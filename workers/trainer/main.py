@@ -21,8 +21,10 @@ from typing import get_args
 
 from pydantic import ValidationError
 from runspec import (
+    GenerateSpec,
     ImportSpec,
     IngestSpec,
+    JudgeSpec,
     PreflightSpec,
     PretrainSpec,
     SftSpec,
@@ -169,6 +171,14 @@ def _run_stage(spec: Spec, context: Context) -> None:
             from trainer.importing.stage import run_import
 
             run_import(spec, context=context)
+        case GenerateSpec():
+            from trainer.generating import run_generate
+
+            run_generate(spec, context=context)
+        case JudgeSpec():
+            from trainer.judging import run_judge
+
+            run_judge(spec, context=context)
         case _:
             raise BadInputError(f"no stage runs specs of kind {spec.kind!r}")
 
