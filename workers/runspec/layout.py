@@ -10,7 +10,8 @@ A run's folder (`runs/<id>/`):
                               checkpoints need beside their weights to be talked to
     output/                   what the run made; published to storage when it succeeds
 
-A dataset's folder: `dataset.json` (DatasetCard) beside Parquet shards.
+A dataset's folder: `dataset.json` (DatasetCard) beside Parquet shards; one exported
+    from a campaign has the formats of other tools in `exports/`.
 A tokenizer's folder: `tokenizer.json`, `tokenizer_config.json` (Hugging Face layout)
     and `report.json` (TokenizerReport).
 A model's folder: Hugging Face layout, safetensors only, with tokenizer and README.md.
@@ -24,6 +25,7 @@ CHECKPOINTS = "checkpoints"
 OUTPUT = "output"
 SERVED = "served"
 DATASET_CARD = "dataset.json"
+EXPORTS = "exports"
 TOKENIZER_REPORT = "report.json"
 MAX_LABELS = 1_000
 
@@ -63,6 +65,19 @@ class Split(BaseModel):
     bytes: int
     characters: int
     shards: list[str]
+
+
+class ExportFile(BaseModel):
+    """One file in `exports/` of a dataset."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    size: int
+    sha256: str
+    lines: int
+    about: str
+    """What is in it, in a sentence."""
 
 
 class DatasetCard(BaseModel):
@@ -107,6 +122,8 @@ class DatasetCard(BaseModel):
     num_labels: int = 0
     shared_prompts: int = 0
     """Different rows beyond the first one with the same prompt (or text to label)."""
+    exports: list[ExportFile] = []
+    """What lies beside the rows of a dataset exported from a campaign."""
 
 
 class TokenizerReport(BaseModel):
