@@ -16,6 +16,8 @@ READS = [
     "/datasets/{dataset}/versions",
     "/datasets/{dataset}/versions/1",
     "/datasets/{dataset}/versions/1/rows",
+    "/datasets/{dataset}/versions/1/exports",
+    "/datasets/{dataset}/versions/1/exports/README.md",
     "/tokenizers/{tokenizer}",
     "/tokenizers/{tokenizer}/files",
     "/tokenizers/{tokenizer}/files/tokenizer.json",

@@ -1,6 +1,7 @@
 """All files beside the rows, written side by side in one pass."""
 
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ from trainer.exporting.sidecar import Row
 from trainer.exporting.turns import is_chat
 
 README = "README.md"
+MAX_REMEMBERED = 10_000
+"""Names of labelers."""
 BY_PROMPT = ("trl-explicit", "trl-implicit", "kto")
 """In these a column holds messages or text: one file cannot hold both."""
 
@@ -37,7 +40,8 @@ class Exports:
         """Open all files; `is_mixed` says that some prompts are text and some chat."""
         self._folder = folder
         self._is_mixed = is_mixed
-        self._pseudonym = Pseudonyms().of
+        # Each vote is in four files, and there are few people.
+        self._pseudonym = lru_cache(MAX_REMEMBERED)(Pseudonyms().of)
         self._named = str if spec.names_labelers else self._pseudonym
         self._stack = ExitStack()
         self._files = {

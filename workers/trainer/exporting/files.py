@@ -13,6 +13,7 @@ from runspec.manifest import file_sha256
 LEVEL = 3
 """Twice as fast as gzip's own choice, and a tenth larger."""
 BUFFER = 2**18
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 class LinesFile:
@@ -31,8 +32,7 @@ class LinesFile:
         """Write one object."""
         if self._is_array:
             self._file.write(b",\n" if self.num_lines else b"[\n")
-        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
-        self._file.write(text.encode())
+        self._file.write(ENCODER.encode(line).encode())
         if not self._is_array:
             self._file.write(b"\n")
         self.num_lines += 1
