@@ -13,11 +13,11 @@ pytestmark = pytest.mark.django_db(databases="__all__")
 READS = [
     "/projects/grammar",
     "/datasets/{dataset}",
+    "/datasets/{dataset}/versions/1/exports",
+    "/datasets/{dataset}/versions/1/exports/README.md",
     "/datasets/{dataset}/versions",
     "/datasets/{dataset}/versions/1",
     "/datasets/{dataset}/versions/1/rows",
-    "/datasets/{dataset}/versions/1/exports",
-    "/datasets/{dataset}/versions/1/exports/README.md",
     "/tokenizers/{tokenizer}",
     "/tokenizers/{tokenizer}/files",
     "/tokenizers/{tokenizer}/files/tokenizer.json",

@@ -56,17 +56,6 @@ def stop_file(folder: Path, fence: int) -> Path:
     return folder / f"stop-{fence}"
 
 
-class Split(BaseModel):
-    """One split of a dataset; `shards` are Parquet files, in order."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    rows: int
-    bytes: int
-    characters: int
-    shards: list[str]
-
-
 class ExportFile(BaseModel):
     """One file in `exports/` of a dataset."""
 
@@ -78,6 +67,17 @@ class ExportFile(BaseModel):
     lines: int
     about: str
     """What is in it, in a sentence."""
+
+
+class Split(BaseModel):
+    """One split of a dataset; `shards` are Parquet files, in order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rows: int
+    bytes: int
+    characters: int
+    shards: list[str]
 
 
 class DatasetCard(BaseModel):
@@ -107,6 +107,8 @@ class DatasetCard(BaseModel):
     """How the source wrote its rows, in words."""
     mapping: dict[str, str] = {}
     """Which column of the source each part of a row came from."""
+    exports: list[ExportFile] = []
+    """What lies beside the rows of a dataset exported from a campaign."""
     longest_row: int = 0
     """In characters."""
     column_lengths: dict[str, list[tuple[int, int]]] = {}
@@ -122,8 +124,6 @@ class DatasetCard(BaseModel):
     num_labels: int = 0
     shared_prompts: int = 0
     """Different rows beyond the first one with the same prompt (or text to label)."""
-    exports: list[ExportFile] = []
-    """What lies beside the rows of a dataset exported from a campaign."""
 
 
 class TokenizerReport(BaseModel):

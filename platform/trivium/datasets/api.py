@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from django.db.models import Prefetch, QuerySet
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import Field
-from runspec.layout import ExportFile
 
 from trivium.api.auth import ApiRequest
 from trivium.api.errors import ApiError
@@ -16,7 +15,6 @@ from trivium.api.idempotency import once
 from trivium.api.pagination import Cursor, Limit, Page, PageOf, find, page
 from trivium.api.schema import Body
 from trivium.datasets import looking, preview, queries, services
-from trivium.datasets.exports import list_exports, send_export
 from trivium.datasets.importing_api import KIND, KindOfRows, start_ingest, with_kind
 from trivium.datasets.models import Dataset, DatasetVersion
 from trivium.projects.models import Role
@@ -89,22 +87,6 @@ class RowsOut(Schema):
 
     items: list[RowOut]
     total: int = Field(description="Rows of this split.")
-
-
-class ExportOut(Schema):
-    """A file in the format of another tool."""
-
-    name: str
-    size: int
-    sha256: str
-    lines: int = Field(description="Lines or records in it.")
-    about: str = Field(description="What it holds.")
-
-
-class ExportsOut(Schema):
-    """All of them."""
-
-    items: list[ExportOut]
 
 
 class RowsIn(Body):
@@ -285,26 +267,3 @@ def delete_version(request: ApiRequest, dataset_id: int, number: int) -> Status[
     require_role(request.user, version.dataset.project, Role.ENGINEER)
     services.delete_version(version)
     return Status(204, None)
-
-
-@router.get(
-    "/{int:dataset_id}/versions/{int:number}/exports",
-    response=ExportsOut,
-    summary="List its exports",
-)
-def list_export_files(
-    request: ApiRequest, dataset_id: int, number: int
-) -> dict[str, list[ExportFile]]:
-    """List the files beside the rows; versions made of votes have some."""
-    return {"items": list_exports(visible_version(request, dataset_id, number))}
-
-
-@router.get(
-    "/{int:dataset_id}/versions/{int:number}/exports/{name}",
-    summary="Download an export",
-)
-def download_export(
-    request: ApiRequest, dataset_id: int, number: int, name: str
-) -> HttpResponse | StreamingHttpResponse:
-    """Download one of them; `Range` goes on with a broken download."""
-    return send_export(request, visible_version(request, dataset_id, number), name)

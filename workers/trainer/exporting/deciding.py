@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from runspec import ExportSpec
-from runspec.labels import LabeledPair, PairVote, Side
+from runspec.labels import Choice, LabeledPair, PairVote, Side
 
 REASONS = {
     "no prompt": "there is no prompt",
@@ -22,10 +22,12 @@ REASONS = {
     "weak majority": "the majority is not larger than min_share",
 }
 """Why a comparison is no row, the first that is true."""
+CHOICES: tuple[Choice, ...] = ("a", "b", "tie", "both_bad")
+SIDES: dict[str, Side] = {"a": "a", "b": "b"}
 
 
 class Tally(NamedTuple):
-    """Counted votes by choice."""
+    """Counted votes by choice, in the order of `CHOICES`."""
 
     a: int = 0
     b: int = 0
@@ -104,21 +106,27 @@ def is_counted(vote: PairVote) -> bool:
 def decide(pair: LabeledPair, spec: ExportSpec) -> Decision:
     """Say which answer people prefer, or why that is not known."""
     votes = [vote for vote in pair.votes if is_counted(vote)]
-    tally = Tally(**Counter(vote.choice for vote in votes))
+    choices = Counter(vote.choice for vote in votes)
+    tally = Tally(*(choices[choice] for choice in CHOICES))
     if reason := _unusable(pair, tally, spec):
         return Decision(votes, tally, why_not=reason)
     if spec.uses_adjudicated and pair.adjudicated:
-        chosen: Side | None = {"a": "a", "b": "b"}.get(pair.adjudicated)  # type: ignore[assignment]
-        reason = "" if chosen else "no preference"
-        return Decision(votes, tally, chosen, reason, is_adjudicated=True)
+        return _adjudicated(pair.adjudicated, votes, tally)
     # Integers: an exact half must never be decided by rounding.
     if tally.a == tally.b:
         return Decision(votes, tally, why_not="no preference")
-    chosen = "a" if tally.a > tally.b else "b"
+    chosen: Side = "a" if tally.a > tally.b else "b"
     majority = max(tally.share_a, 1 - tally.share_a)
     if majority <= spec.min_share:
         return Decision(votes, tally, why_not="weak majority")
     return Decision(votes, tally, chosen)
+
+
+def _adjudicated(decided: str, votes: Sequence[PairVote], tally: Tally) -> Decision:
+    """Follow a second look, whatever the votes say."""
+    chosen = SIDES.get(decided)
+    reason = "" if chosen else "no preference"
+    return Decision(votes, tally, chosen, reason, is_adjudicated=True)
 
 
 def _unusable(pair: LabeledPair, tally: Tally, spec: ExportSpec) -> str:

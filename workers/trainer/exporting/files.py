@@ -25,7 +25,7 @@ class LinesFile:
         self._raw = path.open("wb")
         # Neither a name nor a time in its head: both would make equal files differ.
         packed = gzip.GzipFile("", "wb", LEVEL, self._raw, mtime=0)
-        self._file = io.BufferedWriter(packed, BUFFER)  # type: ignore[type-var]
+        self._file = io.BufferedWriter(packed, BUFFER)
         self.num_lines = 0
 
     def add(self, line: dict[str, Any]) -> None:
