@@ -350,6 +350,22 @@ def test_pairs_of_one_prompt_stand_on_one_side(export):
     assert found.card.shared_prompts == 30
 
 
+def test_equal_pairs_are_counted_and_contradictions_told(export):
+    pairs = [
+        pair(1, chat("p"), ("x", "y"), [vote(1, "a")]),
+        pair(2, chat("p"), ("x", "y"), [vote(2, "a")]),
+        pair(3, chat("p"), ("y", "x"), [vote(3, "a")]),
+        pair(4, chat("q"), ("x", "y"), [vote(4, "b")]),
+    ]
+    card = export(pairs, validation_fraction=0).card
+    assert (card.rows, card.distinct_rows, card.duplicate_rows) == (4, 3, 1)
+    assert card.shared_prompts == 1
+    assert card.notes == [
+        "1 pair is contradicted by another: the same two answers to the same prompt, "
+        "preferred the other way round"
+    ]
+
+
 def test_texts_and_conversations_do_not_share_a_file_of_trl(export):
     pairs = [
         pair(1, "Once upon", (" a time", " a hill"), [vote(1, "a")]),

@@ -1,14 +1,23 @@
 """Which prompts train and which validate, and how many rows are equal.
 
 Each prompt draws a lot, the beginning of its hash; the prompts with the lowest lots, a
-share of the different ones, validate. A row costs sixteen bytes of memory.
+share of the different ones, validate. A row costs 24 bytes of memory.
 """
 
 from array import array
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Hashes(NamedTuple):
+    """What tells whether rows are equal."""
+
+    prompt: bytes
+    row: bytes
+    either: bytes
+    """Of the row, whichever of its answers is preferred."""
 
 
 class Lots:
@@ -17,11 +26,13 @@ class Lots:
     def __init__(self) -> None:
         self._prompts = array("Q")
         self._rows = array("Q")
+        self._eithers = array("Q")
 
-    def add(self, prompt: bytes, row: bytes) -> None:
-        """Remember the hashes of one row's prompt and of the whole of it."""
-        self._prompts.append(lot_of(prompt))
-        self._rows.append(lot_of(row))
+    def add(self, hashes: Hashes) -> None:
+        """Remember one row."""
+        self._prompts.append(lot_of(hashes.prompt))
+        self._rows.append(lot_of(hashes.row))
+        self._eithers.append(lot_of(hashes.either))
 
     @property
     def num_rows(self) -> int:
@@ -31,6 +42,10 @@ class Lots:
     def num_distinct(self) -> int:
         """Count different rows."""
         return len(_distinct(self._rows))
+
+    def num_contradictions(self) -> int:
+        """Count pairs that are there both ways round."""
+        return self.num_distinct() - len(_distinct(self._eithers))
 
     def num_prompts(self) -> int:
         """Count different prompts."""

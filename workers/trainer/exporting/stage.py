@@ -1,7 +1,7 @@
 """Run one export: a campaign's comparisons become rows, and files for other tools.
 
 The file is read twice: once to know which prompts validate and what is left out, once
-to write. Nothing of it is held beyond sixteen bytes a row, and no torch is loaded.
+to write. Nothing of it is held beyond 24 bytes a row, and no torch is loaded.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from trainer.exporting.pairs import read_pairs
 from trainer.exporting.readme import Told
 from trainer.exporting.rows import KIND, SCHEMA, RowWriter, row_of
 from trainer.exporting.sidecar import Row
-from trainer.exporting.splitting import Lots, lot_of
+from trainer.exporting.splitting import Hashes, Lots, lot_of
 from trainer.exporting.turns import answer_text, is_chat, prompt_sha256
 from trainer.ingest.source import file_sha256
 
@@ -95,7 +95,7 @@ class _Export:
             if decision.chosen is None:
                 self.reasons[decision.why_not] += 1
             else:
-                self.lots.add(*_hashes(pair, decision))
+                self.lots.add(_hashes(pair, decision))
             self._report("deciding", position, size)
         if not self.lots.num_rows:
             raise BadInputError(
@@ -197,18 +197,27 @@ class _Export:
 
     def _notes(self, has_validation: bool) -> list[str]:
         notes = [f"comparisons left out, {text}" for text in self._left_out()]
+        if contradictions := self.lots.num_contradictions():
+            are = "pair is" if contradictions == 1 else "pairs are"
+            notes.append(
+                f"{contradictions:,} {are} contradicted by another: the same two "
+                "answers to the same prompt, preferred the other way round"
+            )
         if self.spec.validation_fraction and not has_validation:
             notes.append("there is no validation split: all pairs have one prompt")
         return notes
 
 
-def _hashes(pair: LabeledPair, decision: Decision) -> tuple[bytes, bytes]:
-    """Return the hashes of a pair's prompt, and of prompt and answers."""
+def _hashes(pair: LabeledPair, decision: Decision) -> Hashes:
+    """Return the hashes of a decided pair."""
     assert decision.chosen is not None
     assert decision.rejected is not None
-    digest = prompt_sha256(pair)
-    prompt = digest.digest()
-    for side in (decision.chosen, decision.rejected):
-        text = answer_text(pair, side).encode()
-        digest.update(len(text).to_bytes(8, "big") + text)
-    return prompt, digest.digest()
+    sides = (decision.chosen, decision.rejected)
+    answers = [
+        hashlib.sha256(answer_text(pair, side).encode()).digest() for side in sides
+    ]
+    prompt = prompt_sha256(pair)
+    row, either = prompt.copy(), prompt.copy()
+    row.update(b"".join(answers))
+    either.update(b"".join(sorted(answers)))
+    return Hashes(prompt.digest(), row.digest(), either.digest())
