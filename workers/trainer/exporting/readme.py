@@ -140,7 +140,7 @@ def _whole(told: Told) -> str:
         f"are no planned repeats. {told.num_rows:,} became rows of the dataset: at "
         f"least {spec.min_votes:,} of these votes, and more than {spec.min_share:.3g} "
         "of them for one answer (one for neither counts half for each). "
-        f"{decided}The others:\n\n"
+        f"{decided}{'The others:' if told.left_out else ''}\n\n"
         + "".join(
             f"- {count:,}: {REASONS[reason]}\n"
             for reason, count in told.left_out.items()
