@@ -14,7 +14,8 @@ A run's folder (`runs/<id>/`):
     output/answers.jsonl      of a `generate` run: `labels.AnsweredPrompt` lines
     output/verdicts.jsonl     of a `judge` run: `labels.Verdict` lines
 
-A dataset's folder: `dataset.json` (DatasetCard) beside Parquet shards.
+A dataset's folder: `dataset.json` (DatasetCard) beside Parquet shards; one exported
+    from a campaign has the formats of other tools in `exports/`.
 A tokenizer's folder: `tokenizer.json`, `tokenizer_config.json` (Hugging Face layout)
     and `report.json` (TokenizerReport).
 A model's folder: Hugging Face layout, safetensors only, with tokenizer and README.md.
@@ -31,6 +32,7 @@ ANSWERS_FILE = "answers.jsonl"
 VERDICTS_FILE = "verdicts.jsonl"
 SERVED = "served"
 DATASET_CARD = "dataset.json"
+EXPORTS = "exports"
 TOKENIZER_REPORT = "report.json"
 MAX_LABELS = 1_000
 
@@ -59,6 +61,19 @@ def log_file(folder: Path, fence: int) -> Path:
 def stop_file(folder: Path, fence: int) -> Path:
     """Return the file whose being there asks the ranks of one attempt to stop."""
     return folder / f"stop-{fence}"
+
+
+class ExportFile(BaseModel):
+    """One file in `exports/` of a dataset."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    size: int
+    sha256: str
+    lines: int
+    about: str
+    """What is in it, in a sentence."""
 
 
 class Split(BaseModel):
@@ -140,6 +155,8 @@ class DatasetCard(BaseModel):
     """How the source wrote its rows, in words."""
     mapping: dict[str, str] = {}
     """Which column of the source each part of a row came from."""
+    exports: list[ExportFile] = []
+    """What lies beside the rows of a dataset exported from a campaign."""
     longest_row: int = 0
     """In characters."""
     column_lengths: dict[str, list[tuple[int, int]]] = {}

@@ -21,6 +21,7 @@ from typing import get_args
 
 from pydantic import ValidationError
 from runspec import (
+    ExportSpec,
     GenerateSpec,
     ImportSpec,
     IngestSpec,
@@ -179,6 +180,10 @@ def _run_stage(spec: Spec, context: Context) -> None:
             from trainer.judging import run_judge
 
             run_judge(spec, context=context)
+        case ExportSpec():
+            from trainer.exporting import run_export
+
+            run_export(spec, context=context)
         case _:
             raise BadInputError(f"no stage runs specs of kind {spec.kind!r}")
 

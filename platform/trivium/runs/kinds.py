@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.db.models import Model
 from runspec import (
+    ExportSpec,
     ImportSpec,
     IngestSpec,
     PreflightSpec,
@@ -60,6 +61,7 @@ KINDS: dict[type[Spec], Kind] = {
     PretrainSpec: Kind(models.claim_pretrained, models.publish_model, LanguageModel),
     SftSpec: Kind(models.claim_finetuned, models.publish_model, LanguageModel),
     ImportSpec: Kind(models.claim_imported, models.publish_imported, LanguageModel),
+    ExportSpec: Kind(datasets.claim_version, datasets.publish_version, DatasetVersion),
 }
 """A kind that makes nothing, like a preflight, is not among them."""
 
