@@ -15,22 +15,11 @@ from trainer.exporting.turns import (
     prompt_messages,
 )
 from trainer.ingest.facts import Facts
-from trainer.ingest.kinds.conversations import TURN
+from trainer.ingest.kinds.preferences import PREFERENCES
 from trainer.ingest.store import Counts, SplitWriter
 
 KIND = "preferences"
-SCHEMA = pa.schema(
-    [
-        ("prompt", pa.list_(TURN)),
-        ("chosen", pa.list_(TURN)),
-        ("rejected", pa.list_(TURN)),
-        ("is_chat", pa.bool_()),
-        ("chosen_share", pa.float32()),
-        ("num_votes", pa.int32()),
-        ("strength", pa.float32()),
-        ("pair_id", pa.string()),
-    ]
-)
+SCHEMA = PREFERENCES.schema
 BATCH_ROWS = 1_000
 
 
@@ -75,7 +64,7 @@ class RowWriter:
         rows, self._waiting[split] = self._waiting[split], []
         batch = pa.RecordBatch.from_pylist(rows, SCHEMA)
         self._writers[split].add(batch)
-        self.facts.add(batch.select(["prompt", "chosen", "rejected"]))
+        self.facts.add(batch)
 
     def finish(self) -> tuple[dict[str, Split], list[str], list[Counts]]:
         """Complete the files; return the splits, the hashes of their content and what

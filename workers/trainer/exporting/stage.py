@@ -192,6 +192,12 @@ class _Export:
             layout="votes of a campaign",
             shared_prompts=distinct - self.lots.num_prompts(),
             exports=files,
+            pairs=rows.facts.pairs.as_facts(
+                num_prompts=self.lots.num_prompts(),
+                contradictions=self.lots.num_contradictions(),
+                repeated=self.lots.num_rows - distinct,
+                ties=self.reasons["no preference"],
+            ),
             **rows.facts.as_card(),
         )
 
