@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.db.models import Model
 from runspec import (
+    GenerateSpec,
     ImportSpec,
     IngestSpec,
+    JudgeSpec,
     PreflightSpec,
     PretrainSpec,
     SftSpec,
@@ -34,6 +36,9 @@ from trivium.projects.models import Project
 from trivium.runs import services
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
+from trivium.serving.choices import ModelChoice, find_for_run
+from trivium.serving.errors import ChoiceNotFoundError
+from trivium.serving.sources import source_of
 from trivium.tokenizers import services as tokenizers
 from trivium.tokenizers.models import Tokenizer
 from trivium.workers.queries import queue_for
@@ -83,7 +88,10 @@ def start_run(
     """
     if isinstance(spec, PreflightSpec):
         spec = preflight_for(spec.training)
-    waits_for = _unfinished_runs(_inputs(project, spec))
+    inputs = _inputs(project, spec)
+    _refuse_unfit(spec, inputs)
+    spec = _with_whole_ids(spec, inputs)
+    waits_for = _unfinished_runs(inputs)
     with transaction.atomic():
         if spec.has_preflight:
             waits_for.append(_start_preflight(project, created_by, spec, waits_for))
@@ -169,6 +177,8 @@ def resolve_spec(run: Run) -> Spec:
 
 
 def _local_path(field: str, item: "Input") -> str:
+    if isinstance(item, ModelChoice):
+        return source_of(item).model_dump_json()
     if isinstance(item, Upload) and item.is_external:
         return item.path
     try:
@@ -194,7 +204,7 @@ def record_output(run: Run, values: dict[str, Any]) -> None:
         kind.output._default_manager.filter(run=run).update(**values)  # noqa: SLF001
 
 
-Input = DatasetVersion | Tokenizer | LanguageModel | Upload
+Input = DatasetVersion | Tokenizer | LanguageModel | Upload | ModelChoice
 
 
 def _inputs(project: Project, spec: Spec) -> dict[str, list[Input]]:
@@ -225,11 +235,60 @@ def _refuse_other_kinds(
             )
 
 
+def _refuse_unfit(spec: Spec, inputs: "dict[str, list[Input]]") -> None:
+    """Refuse models that cannot do what a run asks of them.
+
+    Raises:
+        SubmitError: one cannot, or there is nobody to answer and nothing answered.
+    """
+    chosen = {
+        field: [item for item in items if isinstance(item, ModelChoice)]
+        for field, items in inputs.items()
+    }
+    if isinstance(spec, GenerateSpec):
+        for choice in chosen.get("answerers", ()):
+            if not choice.can_write:
+                raise SubmitError(
+                    f"answerers: {choice.title} writes no text; choose a model that "
+                    "goes on with one",
+                    field="answerers",
+                )
+        if not spec.answerers:
+            _refuse_other_kinds("prompts", inputs["prompts"], ("preferences",))
+    if isinstance(spec, JudgeSpec):
+        for choice in chosen.get("judge", ()):
+            if not (choice.is_chat or choice.has_score_head):
+                raise SubmitError(
+                    f"judge: {choice.title} was never taught to converse; choose a "
+                    "chat model, a reward model or a model of an endpoint",
+                    field="judge",
+                )
+
+
+def _with_whole_ids(spec: Spec, inputs: "dict[str, list[Input]]") -> Spec:
+    """Return the spec with each choice by its whole id, however a person named it."""
+    ids = {
+        field: tuple(item.id for item in items if isinstance(item, ModelChoice))
+        for field, items in inputs.items()
+    }
+    whole = {field: one for field, one in ids.items() if one}
+    return spec.with_references(whole) if whole else spec
+
+
 def _input(project: Project, field: str, noun: str, raw: str) -> Input:
+    if noun == "choice":
+        return _choice(project, field, raw)
     item = _find(project, noun, int(raw)) if raw.isdecimal() else None
     if item is None:
         raise SubmitError(f"{field}: this project has no {noun} {raw!r}", field=field)
     return item
+
+
+def _choice(project: Project, field: str, raw: str) -> ModelChoice:
+    try:
+        return find_for_run(project, raw)
+    except ChoiceNotFoundError as error:
+        raise SubmitError(f"{field}: {error}", field=field) from error
 
 
 def _find(project: Project, noun: str, pk: int) -> Input | None:
@@ -268,7 +327,7 @@ def _unfinished_runs(inputs: dict[str, list[Input]]) -> list[Run]:
     found: dict[int, Run] = {}
     for field, items in inputs.items():
         for item in items:
-            if isinstance(item, Upload) or item.is_ready:
+            if isinstance(item, Upload | ModelChoice) or item.is_ready:
                 continue
             if item.run is None or item.run.is_finished:
                 raise SubmitError(f"{field}: {item} was never finished", field=field)
