@@ -10,6 +10,8 @@ A run's folder (`runs/<id>/`):
                               checkpoints need beside their weights to be talked to
     answers/<n>.jsonl         what the n-th answerer of a run has answered so far, one
                               line each as it came; the run goes on from there
+    campaign.jsonl            what a run reads of a campaign: `labels.LabeledPair`
+                              lines; gone once the run has succeeded
     output/                   what the run made; published to storage when it succeeds
     output/answers.jsonl      of a `generate` run: `labels.AnsweredPrompt` lines
     output/verdicts.jsonl     of a `judge` run: `labels.Verdict` lines
@@ -28,6 +30,7 @@ from pydantic import BaseModel, ConfigDict
 CHECKPOINTS = "checkpoints"
 OUTPUT = "output"
 ANSWERS = "answers"
+CAMPAIGN_FILE = "campaign.jsonl"
 ANSWERS_FILE = "answers.jsonl"
 VERDICTS_FILE = "verdicts.jsonl"
 SERVED = "served"

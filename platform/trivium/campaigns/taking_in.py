@@ -17,15 +17,14 @@ from runspec.labels import AnsweredPrompt, Verdict
 from runspec.layout import ANSWERS_FILE, VERDICTS_FILE
 from runspec.serving import Prompt
 
-from trivium.accounts.models import User
 from trivium.campaigns.chance import place_of
-from trivium.campaigns.making import answerer_of, wanted_for
+from trivium.campaigns.making import answerer_of, create_campaign, wanted_for
 from trivium.campaigns.models import Answerer, Batch, Campaign, Item, Judge
 from trivium.comparisons.models import Comparison, Vote
 from trivium.playground.models import Generation
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
-from trivium.serving.choices import find_choice
+from trivium.serving.choices import find_for_run
 from trivium.serving.errors import ChoiceNotFoundError
 
 AT_ONCE = 200
@@ -48,14 +47,12 @@ def claim_batch(run: Run, spec: GenerateSpec, name: str) -> str:
     """Make the batch that a run will fill; returns the campaign's name.
 
     Raises:
-        SubmitError: there is no campaign of that name, or it is closed.
+        SubmitError: the campaign of that name is closed, or a model is not there.
     """
     campaign = _campaign_named(run, name)
-    owner = run.created_by
-    assert owner is not None
     for choice_id, sampling in zip(spec.answerers, spec.samplings, strict=True):
         try:
-            choice = find_choice(owner, choice_id)
+            choice = find_for_run(campaign.project, choice_id)
         except ChoiceNotFoundError as error:
             raise SubmitError(str(error), field="answerers") from error
         answerer_of(campaign, choice.id, choice.title, sampling.model_dump(mode="json"))
@@ -74,10 +71,8 @@ def publish_batch(run: Run, output: Path, _result: dict[str, Any]) -> dict[str, 
     """Bring the answers of a run in; return what its batch holds then."""
     batch = Batch.objects.select_related("campaign__project").get(run=run)
     spec = GenerateSpec.model_validate(run.spec)
-    owner = run.created_by
-    assert owner is not None
     answerers = [
-        _answerer(batch.campaign, owner, choice_id, sampling.model_dump(mode="json"))
+        _answerer(batch.campaign, choice_id, sampling.model_dump(mode="json"))
         for choice_id, sampling in zip(spec.answerers, spec.samplings, strict=True)
     ] or [answerer_of(batch.campaign, "", BROUGHT_IN, {})] * 2
     counts = dict.fromkeys(("prompts", "comparisons", "identical", "failed"), 0)
@@ -86,26 +81,24 @@ def publish_batch(run: Run, output: Path, _result: dict[str, Any]) -> dict[str, 
     return {"facts": counts}
 
 
-def claim_judge(run: Run, spec: JudgeSpec, name: str) -> str:
+def claim_judge(run: Run, spec: JudgeSpec, _name: str) -> str:
     """Make the judge whose verdicts a run will bring; returns the campaign's name.
 
     Raises:
         SubmitError: there is no such campaign or model.
     """
-    campaign = _campaign_named(run, name or spec.campaign)
-    owner = run.created_by
-    assert owner is not None
+    campaign = Campaign.objects.get(pk=int(spec.campaign), project=run.project)
     try:
-        choice = find_choice(owner, spec.judge)
+        choice = find_for_run(run.project, spec.judge)
     except ChoiceNotFoundError as error:
         raise SubmitError(str(error), field="judge") from error
-    Judge.objects.create(
-        campaign=campaign,
-        run=run,
-        choice_id=choice.id,
-        title=choice.title,
-        rubric=spec.rubric,
-    )
+    told = {"choice_id": choice.id, "title": choice.title, "rubric": spec.rubric}
+    abandoned = campaign.judges.filter(run__state__in=Run.TERMINAL, facts={}, **told)
+    replaced = abandoned.first()
+    if replaced is not None:
+        Judge.objects.filter(pk=replaced.pk).update(run=run)
+    else:
+        Judge.objects.create(campaign=campaign, run=run, **told)
     return campaign.name
 
 
@@ -260,14 +253,12 @@ def _note_categories(campaign: Campaign, found: set[str]) -> None:
         campaign.save(update_fields=["categories"])
 
 
-def _answerer(
-    campaign: Campaign, owner: User, choice_id: str, sampling: dict[str, Any]
-) -> Answerer:
+def _answerer(campaign: Campaign, choice_id: str, sampling: dict[str, Any]) -> Answerer:
     """Return who answered, by the name it had when it was asked for."""
     known = campaign.answerers.filter(choice_id=choice_id)
     title = known.values_list("title", flat=True).first() or choice_id
     try:
-        choice = find_choice(owner, choice_id)
+        choice = find_for_run(campaign.project, choice_id)
     except ChoiceNotFoundError:
         return answerer_of(campaign, choice_id, title, sampling)
     return answerer_of(campaign, choice.id, choice.title, sampling)
@@ -339,9 +330,19 @@ def _chunks(lines: Iterable[Any]) -> Iterator[list[Any]]:
 
 
 def _campaign_named(run: Run, name: str) -> Campaign:
+    """Return the campaign answers go to; a name that is new makes one.
+
+    Raises:
+        SubmitError: it is closed.
+    """
     campaign = Campaign.objects.filter(project=run.project, name=name).first()
     if campaign is None:
-        raise SubmitError(f"this project has no campaign {name!r}", field="name")
+        assert run.created_by is not None
+        return create_campaign(
+            project=run.project,
+            created_by=run.created_by,
+            name=name or f"Campaign of run {run.pk}",
+        )
     if campaign.state == Campaign.State.CLOSED:
         raise SubmitError(f"the campaign {name!r} is closed", field="name")
     return campaign
