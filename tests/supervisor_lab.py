@@ -39,6 +39,8 @@ def child_environment() -> dict[str, str]:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
+        # Of this checkout, where another one is installed.
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "TRIVIUM_HOME": str(django_settings.HOME),
         "TRIVIUM_STORAGE": django_settings.STORAGE_URL,
         "TRIVIUM_WORK": str(django_settings.WORK_DIR),

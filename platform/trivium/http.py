@@ -1,7 +1,8 @@
 """Types and small pieces shared by all views."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
+from asgiref.sync import sync_to_async
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -38,6 +39,13 @@ def add_form_error(form: forms.Form, error: SubmitError) -> None:
     form.add_error(error.field if error.field in form.fields else None, sentence)
 
 
+async def stream(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the same to an async server, which would hold a plain iterator whole."""
+    following = sync_to_async(lambda: next(parts, b""), thread_sensitive=False)
+    while part := await following():
+        yield part
+
+
 class ContentSecurityPolicyMiddleware:
     """Forbid what the pages never need: inline script, eval, other origins, frames."""
 
@@ -55,4 +63,4 @@ class ContentSecurityPolicyMiddleware:
         return response
 
 
-__all__ = ["HtmxRequest", "HttpResponse", "SignedInRequest", "add_form_error"]
+__all__ = ["HtmxRequest", "HttpResponse", "SignedInRequest", "add_form_error", "stream"]

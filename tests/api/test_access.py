@@ -13,9 +13,12 @@ pytestmark = pytest.mark.django_db(databases="__all__")
 READS = [
     "/projects/grammar",
     "/datasets/{dataset}",
+    "/datasets/{dataset}/versions/1/exports",
+    "/datasets/{dataset}/versions/1/exports/README.md",
     "/datasets/{dataset}/versions",
     "/datasets/{dataset}/versions/1",
     "/datasets/{dataset}/versions/1/rows",
+    "/datasets/{dataset}/versions/1/rows.jsonl",
     "/tokenizers/{tokenizer}",
     "/tokenizers/{tokenizer}/files",
     "/tokenizers/{tokenizer}/files/tokenizer.json",

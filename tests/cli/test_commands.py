@@ -1,9 +1,12 @@
 """The commands against a real server."""
 
 import hashlib
+import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from runspec.layout import log_file
+from runspec.layout import DatasetCard, Split, log_file
 from trivium import storage
 from trivium.cli import flags
 from trivium.datasets.models import Dataset, Upload
@@ -82,6 +85,34 @@ def test_a_path_of_the_server_is_imported(trivium, project, settings, tmp_path):
     done = trivium("datasets", "import", tmp_path / "corpus.txt", "--json")
     assert done.json["kind"] == "ingest"
     assert done.json["spec"]["file_name"] == "corpus.txt"
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume async")
+def test_rows_are_fetched_into_a_file(trivium, project, tmp_path):
+    folder, target = tmp_path / "made", tmp_path / "rows.jsonl"
+    folder.mkdir()
+    said = [{"role": "assistant", "content": "a", "tool_calls": None}]
+    row = {"prompt": said, "chosen": said, "rejected": said, "is_chat": False}
+    pq.write_table(pa.Table.from_pylist([row] * 3), folder / "a.parquet")
+    train = Split(rows=3, bytes=1, characters=1, shards=["a.parquet"])
+    card = DatasetCard(
+        kind="preferences", columns=list(row), rows=3, bytes=1, characters=1,
+        distinct_rows=1, duplicate_rows=2, length_histogram=[],
+        splits={"train": train}, content_sha256="", source_name="", source_sha256="",
+    ).model_dump(mode="json")  # fmt: skip
+    dataset = Dataset.objects.create(project=project, name="Pairs", kind="preferences")
+    key = storage.publish(folder, "datasets/pairs")
+    dataset.versions.create(number=1, path=key, card=card, rows=3)
+    done = trivium("datasets", "download", dataset.pk, target, "--form", "kto")
+    assert done.code == 0, done.err
+    rows = [json.loads(line) for line in target.read_text().splitlines()]
+    assert len(rows) == 6
+    assert rows[1] == {"prompt": "a", "completion": "a", "label": False}
+    refused = trivium(
+        "datasets", "download", dataset.pk, tmp_path / "x", "--split", "validation"
+    )
+    assert refused.code == 3
+    assert not (tmp_path / "x").exists()
 
 
 def test_datasets_are_listed_and_shown(trivium, ingest):

@@ -7,7 +7,7 @@ from trivium.accounts.models import User
 from trivium.datasets.models import DatasetVersion, Upload
 from trivium.projects.models import Project
 
-READ = ["list", "detail"]
+READ = ["list", "detail", "version-rows"]
 WRITE = ["new", "sample", "version-delete", "upload", "upload-forget"]
 
 
@@ -20,6 +20,7 @@ def url(version: DatasetVersion, project: Project):
     keys = {
         "detail": [version.dataset_id],
         "version-delete": [version.pk],
+        "version-rows": [version.pk],
         "upload": [upload.pk],
         "upload-forget": [upload.pk],
     }

@@ -123,7 +123,7 @@ def test_plain_text_needs_no_columns(kept, bobs: Client):
     assert "Recognised: plain text" in page
     assert "part_" not in page
     assert options(page, "text_rows")[0] == "file"
-    assert options(page, "dataset_kind")[1:] == ["|", "text"]
+    assert options(page, "dataset_kind")[1:] == ["|", "text", "prompts"]
 
 
 @pytest.mark.parametrize(

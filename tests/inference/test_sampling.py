@@ -148,14 +148,15 @@ def test_each_place_of_each_seed_has_its_own_number():
 def test_summaries_are_torchs():
     values = torch.cat([logits(1), logits(2) * 30, torch.zeros(1, V)])
     values[0, 5] = -torch.inf
-    best, log_totals, entropies = summarise(values)
+    best, highest, log_totals, entropies = summarise(values)
     logprobs = values.log_softmax(-1)
     expected = -(logprobs.exp() * logprobs.clamp(min=-1e4)).sum(-1)
     assert best == values.argmax(-1).tolist()
+    assert highest == values.amax(-1).tolist()
     assert log_totals == pytest.approx(values.logsumexp(-1).tolist(), rel=1e-5)
     assert entropies == pytest.approx(expected.tolist(), abs=1e-4)
 
 
 def test_numbers_that_are_none_do_no_harm():
-    best, _, _ = summarise(torch.full((2, V), torch.nan))
+    best, *_ = summarise(torch.full((2, V), torch.nan))
     assert all(0 <= one < V for one in best)

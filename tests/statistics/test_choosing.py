@@ -47,11 +47,11 @@ def test_pairs_with_few_votes_are_the_uncertain_ones():
     kept = ~rare | (np.arange(3000) % 100 == 0)
     counts = count_pairs(*(part[kept] for part in votes[:3]))
     ranking = rank_models(counts, ["a", "b", "c", "new"])
-    a, b = np.array([0, 0, 2, 0, 3, 1]), np.array([1, 2, 1, 3, 2, 1])
-    known, rare_1, rare_2, new_1, new_2, same = ranking_scores(a, b, ranking)
+    a, b = np.array([0, 0, 2, 0, 3, 1, 3]), np.array([1, 2, 1, 3, 2, 1, 3])
+    known, rare_1, rare_2, new_1, new_2, *same = ranking_scores(a, b, ranking)
     assert known < min(rare_1, rare_2)
     assert new_1 == new_2 == 1 > rare_1
-    assert same == 0
+    assert same == [0, 0]
 
 
 def test_without_a_ranking_all_pairs_are_unknown():

@@ -66,13 +66,13 @@ def test_the_table_holds_each_pair_that_shares_items():
 
 
 def test_only_the_busiest_are_compared():
-    # Labelers 1 and 2 share three items, 3 shares one.
+    # Labelers 1 and 3 share three items, 2 shares one.
     item = np.array([0, 0, 1, 1, 2, 2, 2])
-    labeler = np.array([1, 2, 1, 2, 1, 2, 3])
+    labeler = np.array([1, 3, 1, 3, 1, 3, 2])
     value = np.array([0, 0, 1, 1, 0, 1, 1])
     assert len(kappa_table(item, labeler, value)) == 3
     (pair,) = kappa_table(item, labeler, value, max_labelers=2)
-    assert (pair.first, pair.second, pair.num_shared) == (1, 2, 3)
+    assert (pair.first, pair.second, pair.num_shared) == (1, 3, 3)
     (pair,) = kappa_table(item, labeler, value, min_shared=2)
     assert pair.num_shared == 3
 

@@ -64,7 +64,15 @@ def test_baseball_teams_are_as_strong_as_published():
     np.testing.assert_allclose(found - found[-1], published, atol=5e-5)
 
 
-def test_strengths_without_ties_are_those_of_choix():
+def test_a_record_is_that_of_the_table():
+    for team in rank_models(counted(GAMES), TEAMS).models:
+        won, lost = GAMES[team.model].sum(), GAMES[:, team.model].sum()
+        assert (team.wins, team.losses, team.ties) == (won, lost, 0)
+        assert (team.num_votes, team.name) == (won + lost, TEAMS[team.model])
+
+
+@pytest.mark.parametrize("ridge", [0, 3])
+def test_strengths_without_ties_are_those_of_choix(ridge):
     rng = np.random.default_rng(0)
     wins = rng.integers(1, 20, (8, 8)) * (1 - np.eye(8, dtype=int))
     rows = [
@@ -72,8 +80,30 @@ def test_strengths_without_ties_are_those_of_choix():
         for winner, loser in np.argwhere(wins)
         for _ in range(wins[winner, loser])
     ]
-    found, _ = strengths(counted(wins), 8)
-    np.testing.assert_allclose(found, choix.opt_pairwise(8, rows), atol=1e-4)
+    found, _ = strengths(counted(wins), 8, ridge=ridge or 1e-9)
+    # choix weighs the squares, we half of them.
+    expected = choix.opt_pairwise(8, rows, alpha=ridge / 2)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_newton_steps_follow_the_true_curvature():
+    """A wrong second derivative would still arrive, only late, or not at all."""
+    rng = np.random.default_rng(2)
+    votes = battles(rng, np.zeros(3), 200, nu=0.7)
+    counts = count_pairs(
+        votes.model_a, votes.model_b, votes.choice, length_V=votes.length
+    )
+    design = davidson.design_of(counts, 3)
+    outcomes = davidson.three_outcomes(counts)[None]
+    lead = (outcomes[:, :, 0] - outcomes[:, :, 1]) / 2
+    told = outcomes.sum(axis=2), lead, outcomes[:, :, 2].sum(axis=1)
+    at = rng.normal(size=(1, 5))
+    _, curve = davidson.derivatives(design, *told, at)
+    for number, step in enumerate(1e-6 * np.eye(5)):
+        ahead, _ = davidson.derivatives(design, *told, at + step)
+        behind, _ = davidson.derivatives(design, *told, at - step)
+        slope_change = (behind - ahead)[0] / 2e-6
+        np.testing.assert_allclose(curve[0, number], slope_change, atol=1e-6)
 
 
 def poisson_fit(wins, ties):
@@ -277,6 +307,35 @@ def test_sparse_and_lopsided_votes_never_give_nan(seed):
     assert len(ranking.models) == 7
     assert np.isfinite(numbers).all()
     assert np.isfinite(ranking.win_KK).all()
+
+
+def in_a_circle(*length: float) -> PairCounts:
+    """Return votes by which three models beat each other in a circle."""
+    votes = [[941, 4323, 0, 1], [5173, 0, 0, 1800], [0, 7466, 1972, 0]]
+    first, second = np.triu_indices(3, 1)
+    return PairCounts(first, second, np.array(votes), np.array(length))
+
+
+def test_a_maximum_is_found_where_the_likelihood_is_flat():
+    counts = in_a_circle(0.0898, -0.791, -0.9096)
+    design, outcomes = davidson.design_of(counts, 3), davidson.three_outcomes(counts)
+    found = davidson.fit(design, outcomes)
+    slope, _ = davidson.derivatives(
+        design,
+        outcomes.sum(axis=1)[None],
+        (outcomes[:, 0] - outcomes[:, 1])[None] / 2,
+        outcomes[:, 2].sum()[None],
+        found[None],
+    )
+    np.testing.assert_allclose(slope[0], davidson.RIDGE * found, atol=1e-6)
+    # Lengths add up around the circle, nearly as habits would.
+    assert "cannot be told apart" in rank_models(counts, "abc").refusal
+
+
+def test_length_that_decides_everything_is_said_to():
+    ranking = rank_models(in_a_circle(0.25, 0.4, -0.2), "abc", num_rounds=100)
+    assert "Length alone" in ranking.cautions[0]
+    assert np.isfinite(ranking.length_effect.value)
 
 
 def test_nothing_but_ties_makes_everybody_equal():

@@ -4,9 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from trivium.comparisons.models import Vote
-from trivium.statistics.choices import CODES
-
 PLATFORM = Path(__file__).resolve().parents[2] / "platform"
 MODULES = "agreement kappa labelers majority planning position ranking choosing"
 
@@ -21,7 +18,3 @@ def test_importing_all_of_it_loads_neither_scipy_nor_django():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
-
-
-def test_codes_are_those_of_the_votes_in_the_database():
-    assert set(CODES) == set(Vote.Choice.values)

@@ -17,9 +17,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+from inference.machine import (
+    GIGABYTE,
+    cache_kernels,
+    choose_device,
+    engine_name,
+    half_of_memory,
+)
+
 KEY_VARIABLE = "TRIVIUM_NODE_KEY"
 GRACE_S = 5.0
-GIGABYTE = 10**9
 
 
 def main(argv: list[str]) -> int:
@@ -30,9 +37,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"{KEY_VARIABLE} is not set: nobody could be let in\n")
         return 2
     os.environ["HF_HUB_OFFLINE"] = "1"
-    if not os.access(Path(__file__).parent, os.W_OK):
-        # Compiled code is kept beside its source, or else here.
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(options.cache_dir / "numba"))
+    cache_kernels(options.cache_dir)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -59,11 +64,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def serve(options: argparse.Namespace, key: str, ending: "Ending") -> None:
     """Build the node and answer."""
     import torch
-    import transformers
     import uvicorn
     from transformers.utils import logging as transformers_logging
 
-    from inference import ENGINE
     from inference.decoder.cpu_pass import compile_kernels
     from inference.engine import Engine
     from inference.node import MAX_WAITING, Node
@@ -72,16 +75,13 @@ def serve(options: argparse.Namespace, key: str, ending: "Ending") -> None:
     from inference.server import application
 
     transformers_logging.disable_progress_bar()
-    device = options.device
-    if device == "auto":
-        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    device = choose_device() if options.device == "auto" else options.device
     options.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = Engine()
     registry = Registry(
         engine,
         Templates(),
-        engine_name=f"{ENGINE} (torch {torch.__version__}, transformers "
-        f"{transformers.__version__}) {device}",
+        engine_name=engine_name(device),
         device=device,
         memory_bytes=int(options.memory_gb * GIGABYTE) or half_of_memory(device),
         cache=options.cache_dir,
@@ -114,16 +114,6 @@ def serve(options: argparse.Namespace, key: str, ending: "Ending") -> None:
     )
     ending.server = server
     server.run(sockets=[listener])
-
-
-def half_of_memory(device: str) -> int:
-    """Return half of what a device has: trainers may want the other half."""
-    import psutil
-    import torch
-
-    if torch.device(device).type == "cpu":
-        return int(psutil.virtual_memory().total // 2)
-    return int(torch.cuda.mem_get_info(device)[1] // 2)
 
 
 class Ending:

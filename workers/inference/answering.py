@@ -99,7 +99,7 @@ class Answer:
                 self._put(FinishEvent(index=index, reason="cancelled"))
             self._end(self._summary())
             return
-        sampling = self._effective(served, read)
+        sampling = effective_sampling(self.request.sampling, served, len(read.ids))
         self._num_prompt = len(read.ids)
         self._sequences = [
             self._sequence(index, served, read, sampling)
@@ -142,24 +142,6 @@ class Answer:
     async def next(self) -> Event:
         """Return the next event; the last one is an `EndEvent` or an `ErrorEvent`."""
         return await self._events.get()
-
-    def _effective(self, served: Served, read: Read) -> Sampling:
-        """Return the settings as they take effect."""
-        sampling, facts = self.request.sampling, served.facts
-        is_decoder = facts.architecture == "decoder"
-        # What an encoder reads takes no room of the answer, which has a start token.
-        room = facts.context - (len(read.ids) if is_decoder else 1)
-        if len(read.ids) > facts.context or room < 1:
-            raise too_long(len(read.ids), facts.context)
-        wanted = sampling.max_tokens
-        return sampling.model_copy(
-            update={
-                "max_tokens": room if wanted is None else min(wanted, room),
-                "seed": secrets.randbits(53)
-                if sampling.seed is None
-                else sampling.seed,
-            }
-        )
 
     def _sequence(
         self, index: int, served: Served, read: Read, sampling: Sampling
@@ -320,6 +302,27 @@ class Answer:
                 tokens_per_s=rate,
             ),
         )
+
+
+def effective_sampling(sampling: Sampling, served: Served, num_prompt: int) -> Sampling:
+    """Return the settings as they take effect on a prompt of so many tokens.
+
+    Raises:
+        RefusedError: the prompt leaves no room for an answer.
+    """
+    facts = served.facts
+    is_decoder = facts.architecture == "decoder"
+    # What an encoder reads takes no room of the answer, which has a start token.
+    room = facts.context - (num_prompt if is_decoder else 1)
+    if num_prompt > facts.context or room < 1:
+        raise too_long(num_prompt, facts.context)
+    wanted = sampling.max_tokens
+    return sampling.model_copy(
+        update={
+            "max_tokens": room if wanted is None else min(wanted, room),
+            "seed": secrets.randbits(53) if sampling.seed is None else sampling.seed,
+        }
+    )
 
 
 def receipt_of(

@@ -41,7 +41,7 @@ def choose_tokens(
     `masks` say which tokens a constraint allows (true: allowed).
     """
     logits_BV = logits_BV.float()
-    best, log_totals, entropies = summarise(logits_BV)
+    best, logits, log_totals, entropies = summarise(logits_BV)
     chosen = list(best)
     for row, sequence in enumerate(sequences):
         mask = masks[row] if masks else None
@@ -52,8 +52,9 @@ def choose_tokens(
     if most:
         log_total_B = torch.tensor(log_totals, device=logits_BV.device)
         tops = likeliest(logits_BV - log_total_B[:, None], sequences, most)
-    picked = torch.tensor(chosen, device=logits_BV.device)
-    logits = logits_BV.gather(1, picked[:, None])[:, 0].tolist()
+    if chosen != best:
+        picked = torch.tensor(chosen, device=logits_BV.device)
+        logits = logits_BV.gather(1, picked[:, None])[:, 0].tolist()
     logprobs = [
         logit - log_total for logit, log_total in zip(logits, log_totals, strict=True)
     ]
@@ -63,21 +64,20 @@ def choose_tokens(
     ]
 
 
-def summarise(logits_BV: Tensor) -> tuple[list[int], list[float], list[float]]:
-    """Return likeliest token, log of the sum of exponentials and entropy of rows."""
+def summarise(
+    logits_BV: Tensor,
+) -> tuple[list[int], list[float], list[float], list[float]]:
+    """Return likeliest token, its logit, log of the sum of exponentials, entropy."""
     if logits_BV.device.type == "cpu":
         # Torch passes over the rows six times, which took longer than the model.
         found = kernels.summarise(logits_BV.contiguous().numpy())
-        best, log_totals, entropies = (values.tolist() for values in found)
-        return best, log_totals, entropies
+        best, logits, log_totals, entropies = (values.tolist() for values in found)
+        return best, logits, log_totals, entropies
+    logit_B, best_B = logits_BV.max(-1)
     log_total_B = logits_BV.logsumexp(-1)
     logprobs_BV = logits_BV - log_total_B[:, None]
     entropy_B = -(logprobs_BV.exp() * logprobs_BV.clamp(min=-1e4)).sum(-1)
-    return (
-        logits_BV.argmax(-1).tolist(),
-        log_total_B.tolist(),
-        entropy_B.tolist(),
-    )
+    return best_B.tolist(), logit_B.tolist(), log_total_B.tolist(), entropy_B.tolist()
 
 
 def is_plain_greedy(sequence: Sequence) -> bool:

@@ -6,7 +6,7 @@ from runspec.base import Spec, setting
 
 
 class ExportSpec(Spec):
-    """Write a campaign's votes as a dataset of preferences, and all of them beside it."""
+    """Write the votes of a campaign as a dataset of preferences, and all beside it."""
 
     kind: Literal["export"] = "export"
     is_resumable: ClassVar[bool] = False

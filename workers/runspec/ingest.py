@@ -11,7 +11,13 @@ MAX_EXPANDED_BYTES = 200 * 2**30
 MAX_COLUMN_NAME = 200
 
 DatasetKind = Literal[
-    "text", "instructions", "conversations", "text-to-text", "labelled"
+    "text",
+    "instructions",
+    "conversations",
+    "text-to-text",
+    "labelled",
+    "preferences",
+    "prompts",
 ]
 
 
@@ -46,16 +52,86 @@ PARTS: dict[str, tuple[Part, ...]] = {
         Part("text", True, "What is judged."),
         Part("label", True, "The class it belongs to."),
     ),
+    "preferences": (
+        Part("prompt", False, "What both answer; without it, what both begin with."),
+        Part("chosen", False, "The better answer, or the conversation it ends."),
+        Part("rejected", False, "The worse answer, or the conversation it ends."),
+        Part("input", False, "Goes below the prompt, after a blank line."),
+        Part("system", False, "How the model was to behave."),
+        Part("chosen_transcript", False, "Instead of chosen: “Human: … Assistant: …”."),
+        Part("rejected_transcript", False, "Instead of rejected: a transcript."),
+        Part("completions", False, "Instead of both: a list of answers with scores."),
+        Part("answer_a", False, "Instead of both: the first answer of a battle."),
+        Part("answer_b", False, "The second answer of a battle."),
+        Part("winner", False, "Who won the battle: model_a, model_b or a tie."),
+        Part("winner_a", False, "Instead of a winner: 1 where the first won."),
+        Part("winner_b", False, "Instead of a winner: 1 where the second won."),
+        Part("chosen_score", False, "How good the chosen answer is."),
+        Part("rejected_score", False, "How good the rejected answer is."),
+        Part("chosen_share", False, "Share of votes for the chosen answer, 0 to 1."),
+        Part("num_votes", False, "How many votes there were."),
+        Part("strength", False, "How much better the chosen answer is."),
+        Part("pair_id", False, "What the pair is called elsewhere."),
+    ),
+    "prompts": (
+        Part("prompt", True, "What is asked: a text, or turns up to the user's last."),
+        Part("input", False, "Goes below what is asked, after a blank line."),
+        Part("system", False, "How the model shall behave."),
+        Part("answer", False, "A right answer, where one is known."),
+        Part("category", False, "What it belongs to, like a kind of harm."),
+    ),
 }
-"""What a row of each kind is made of. Conversations need `messages`, or both others."""
+"""What a row of each kind is made of; of kinds in `WAYS`, one way is needed."""
+
+WAYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "conversations": (("messages",), ("prompt", "completion")),
+    "preferences": (
+        ("chosen", "rejected"),
+        ("chosen_transcript", "rejected_transcript"),
+        ("prompt", "completions"),
+        ("answer_a", "answer_b", "winner"),
+        ("answer_a", "answer_b", "winner_a", "winner_b"),
+    ),
+}
+"""The parts that make a row of kinds that may be written in several ways."""
+
+
+def ways_of(dataset_kind: str) -> tuple[tuple[str, ...], ...]:
+    """Return the sets of parts of which one makes a row, the usual one first."""
+    needed = tuple(part.name for part in PARTS[dataset_kind] if part.is_required)
+    return WAYS.get(dataset_kind, (needed,))
 
 
 def is_complete(dataset_kind: str, parts: "set[str]") -> bool:
     """Whether these parts make a row of a kind."""
-    if dataset_kind == "conversations":
-        return "messages" in parts or {"prompt", "completion"} <= parts
-    needed = {part.name for part in PARTS[dataset_kind] if part.is_required}
-    return needed <= parts
+    return any(parts.issuperset(way) for way in ways_of(dataset_kind))
+
+
+def missing_parts(dataset_kind: str, parts: "set[str]") -> list[str]:
+    """Return what lacks to a row, by the way of writing it that lacks least."""
+    return [name for name in way_taken(dataset_kind, parts) if name not in parts]
+
+
+def way_taken(dataset_kind: str, parts: "set[str]") -> tuple[str, ...]:
+    """Return the way of writing a row that lacks least, the usual one where unclear."""
+    return min(ways_of(dataset_kind), key=lambda way: len(set(way) - parts))
+
+
+def other_ways(dataset_kind: str, parts: "set[str]") -> "set[str]":
+    """Return the parts of ways a row is not written in, once one is complete."""
+    if not is_complete(dataset_kind, parts):
+        return set()
+    others = {name for way in ways_of(dataset_kind) for name in way}
+    others -= set(way_taken(dataset_kind, parts))
+    # A prompt may stand beside chosen and rejected, and beside the answers of a battle.
+    return others - {"prompt"} if dataset_kind == "preferences" else others
+
+
+MIXED = {
+    "conversations": "a conversation is in messages, or in prompt and completion",
+    "preferences": "a pair is in chosen and rejected (or their transcripts), in "
+    "completions with scores, or in answer_a and answer_b with a winner",
+}
 
 
 class IngestSpec(Spec):
@@ -82,7 +158,7 @@ class IngestSpec(Spec):
         help="Which column of the file holds which part of a row, like "
         "prompt=question. What is not given is found by its name, or asked for; "
         "a.b is b inside of a.",
-        max_length=10,
+        max_length=20,
         level="advanced",
     )
     file_format: Literal["auto", "txt", "jsonl", "json", "csv", "tsv", "parquet"] = (
@@ -174,10 +250,10 @@ class IngestSpec(Spec):
                     f"columns: the column of {part} needs a name of 1 to "
                     f"{MAX_COLUMN_NAME} characters without NUL"
                 )
-        if {"messages", "prompt"} <= set(self.columns):
+        named = set(self.columns)
+        if other_ways(self.dataset_kind, named) & named:
             raise ValueError(
-                "columns: a conversation is in messages, or in prompt and completion; "
-                "name the one or the others"
+                f"columns: {MIXED[self.dataset_kind]}; name the one or the others"
             )
         if self.text_column and self.dataset_kind != "text":
             raise ValueError(

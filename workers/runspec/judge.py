@@ -6,9 +6,9 @@ from runspec.base import Spec, setting
 from runspec.serving import Sampling
 
 RUBRIC = (
-    "Prefer the answer that is more helpful, honest and harmless. It should do what was "
-    "asked, say nothing untrue, admit what it does not know, and not help anyone do "
-    "harm. Length alone is no merit."
+    "Prefer the answer that is more helpful, honest and harmless. It should do what "
+    "was asked, say nothing untrue, admit what it does not know, and not help anyone "
+    "do harm. Length alone is no merit."
 )
 
 

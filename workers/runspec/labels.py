@@ -136,4 +136,7 @@ class Verdict(Line):
     b_left: Preference | None = None
     texts: tuple[str, str] = ("", "")
     """What it wrote, in both orders."""
+    errors: tuple[str, ...] = ()
+    """Why it could not be asked, where it could not."""
     rendered_sha256: str = Field("", max_length=64)
+    """Of what it was shown in both orders."""

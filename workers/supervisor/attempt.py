@@ -113,11 +113,12 @@ def start_attempt(
         raise GhostError
     try:
         spec = kinds.resolve_spec(run)
+        keys = devices.endpoint_environment(spec)
     except (SubmitError, ValueError) as error:
         refuse_inputs(claim, error)
         return None
     spec_file(folder, claim.fence).write_text(spec.model_dump_json(indent=1))
-    trainer = start_stage(claim, folder, spec, resume)
+    trainer = start_stage(claim, folder, spec, resume, keys)
     logger.info(
         "Run %s: attempt %s started from step %s, trainer %s",
         claim.run_id,
@@ -142,9 +143,14 @@ def refuse_inputs(claim: Claim, error: Exception) -> None:
 
 
 def start_stage(
-    claim: Claim, folder: Path, spec: Spec, resume: Path | None
+    claim: Claim,
+    folder: Path,
+    spec: Spec,
+    resume: Path | None,
+    keys: dict[str, str],
 ) -> TrainerProcess:
-    """Start the trainer on the devices of this attempt."""
+    """Start the trainer on the devices of this attempt; `keys` go by its environment
+    alone."""
     attempt = Attempt.objects.get(run_id=claim.run_id, fence=claim.fence)
     argv = [
         str(spec_file(folder, claim.fence)),
@@ -158,7 +164,8 @@ def start_stage(
     trainer = start_trainer(
         argv,
         environment=devices.trainer_environment(attempt.devices)
-        | devices.hub_environment(spec),
+        | devices.hub_environment(spec)
+        | keys,
         folder=folder,
         log=log_file(folder, claim.fence),
     )

@@ -8,6 +8,7 @@ import sys
 import psutil
 from django.conf import settings
 from runspec import ImportSpec, Spec
+from trivium.serving.sources import keys_for
 from trivium.workers.models import Device
 from trivium.workers.services import Found
 
@@ -136,6 +137,17 @@ def trainer_environment(devices: list[str]) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "true",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def endpoint_environment(spec: Spec) -> dict[str, str]:
+    """Return the keys of the endpoints one run asks, which are written nowhere.
+
+    `spec` is the resolved one.
+
+    Raises:
+        UnreadableKeyError: SECRET_KEY is another one than when a key was stored.
+    """
+    return keys_for(spec)
 
 
 def hub_environment(spec: Spec) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 from runspec import events, parse_spec
-from runspec.layout import CHECKPOINTS, OUTPUT, events_file
+from runspec.layout import ANSWERS, CHECKPOINTS, OUTPUT, events_file
 from runspec.manifest import BrokenCheckpointError, read_manifest
 from trivium import storage
 from trivium.metrics import services as metrics
@@ -141,12 +141,31 @@ def inherited_checkpoint(run: Run) -> tuple[int, Path] | None:
 def starting_point(
     claim: Claim, folder: Path, run: Run
 ) -> tuple[int | None, Path | None]:
-    """Return step and checkpoint to go on from, of this run or the one it continues."""
+    """Return step and checkpoint to go on from, of this run or the one it continues.
+
+    Answers are kept one by one instead, before they are told of: a run that has some
+    goes on from as many as its progress said.
+    """
+    if keeps_answers(folder, run):
+        return run.step or None, None
     found = newest_checkpoint(claim, folder)
     if found is None and (found := inherited_checkpoint(run)) is not None:
         assert run.continues_id is not None
         metrics.copy_curves(source=run.continues_id, target=run.pk, last_step=found[0])
     return found or (None, None)
+
+
+def keeps_answers(folder: Path, run: Run) -> bool:
+    """Whether answers lie in a run's folder, perhaps those of the run it continues."""
+    kept = folder / ANSWERS
+    if not kept.is_dir() and run.continues_id is not None:
+        before = storage.run_folder(run.continues_id) / ANSWERS
+        if before.is_dir():
+            temporary = folder / f".tmp-{ANSWERS}"
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copytree(before, temporary)
+            temporary.rename(kept)
+    return kept.is_dir()
 
 
 def take_curves(claim: Claim, folder: Path, *, resume_step: int | None) -> None:

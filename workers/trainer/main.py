@@ -21,8 +21,11 @@ from typing import get_args
 
 from pydantic import ValidationError
 from runspec import (
+    ExportSpec,
+    GenerateSpec,
     ImportSpec,
     IngestSpec,
+    JudgeSpec,
     PreflightSpec,
     PretrainSpec,
     SftSpec,
@@ -169,6 +172,18 @@ def _run_stage(spec: Spec, context: Context) -> None:
             from trainer.importing.stage import run_import
 
             run_import(spec, context=context)
+        case GenerateSpec():
+            from trainer.generating import run_generate
+
+            run_generate(spec, context=context)
+        case JudgeSpec():
+            from trainer.judging import run_judge
+
+            run_judge(spec, context=context)
+        case ExportSpec():
+            from trainer.exporting import run_export
+
+            run_export(spec, context=context)
         case _:
             raise BadInputError(f"no stage runs specs of kind {spec.kind!r}")
 

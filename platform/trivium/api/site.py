@@ -9,6 +9,7 @@ from trivium.api.parsing import StrictParser, refuse_unknown_parameters
 from trivium.comparisons.api import router as comparisons
 from trivium.comparisons.api import voting as votes
 from trivium.datasets.api import router as datasets
+from trivium.datasets.exports_api import router as exports
 from trivium.datasets.importing_api import router as importing
 from trivium.models.api import router as models
 from trivium.playground.api import router as generations
@@ -76,6 +77,7 @@ def build_api() -> NinjaAPI:
     }.items():
         built.add_router(f"/{noun}", router, tags=[noun])
     built.add_router("/datasets", importing, tags=["datasets"])
+    built.add_router("/datasets", exports, tags=["datasets"])
     built.add_router("/runs", watching, tags=["runs"])
     built.add_router("/runs", comparing, tags=["runs"])
     built.add_router("/runs", starting_sweeps, tags=["runs"])

@@ -71,7 +71,7 @@ def cast_vote(
         state=Assignment.State.VOTED, vote=vote, draft={}, ended=timezone.now()
     )
     if task.round == 0:
-        _tally(item, choice, 1)
+        tally(item, choice, 1)
     return vote
 
 
@@ -104,7 +104,7 @@ def undo(*, campaign: Campaign, labeler: User, key: str = "") -> Assignment:
         draft = {**vote.details, "strength": vote.strength, "choice": vote.choice}
         Vote.objects.filter(pk=vote.pk, undone=None).update(undone=now)
         if task.round == 0:
-            _tally(item, vote.choice, -1)
+            tally(item, vote.choice, -1)
     elif task.round == 0 and not has_place(item, labeler, now):
         raise NothingToUndoError(
             "Others were given what you skipped, so it cannot come back."
@@ -204,7 +204,7 @@ def _refuse_closed(campaign: Campaign, error: type[LabelingError]) -> None:
         raise error("This campaign is closed. Its votes can no longer change.")
 
 
-def _tally(item: Item, choice: str, by: int) -> None:
+def tally(item: Item, choice: str, by: int) -> None:
     """Count a vote in or out; the item's row is locked."""
     field = TALLIES[Vote.Choice(choice)]
     num_votes = item.num_votes + by

@@ -9,8 +9,9 @@ from django.utils import timezone
 from runspec.serving import Prompt, Sampling
 
 from trivium.accounts.models import User
+from trivium.campaigns.standing import count_vote, uncount_vote
 from trivium.comparisons.models import Comparison, Lineup, LineupPlace, Vote
-from trivium.comparisons.services import compare_answers, record_vote
+from trivium.comparisons.services import compare_answers, record_vote, undo_vote
 from trivium.playground.beside import asked_of
 from trivium.playground.models import Generation
 from trivium.playground.services import generate
@@ -116,8 +117,16 @@ def vote_on_lineup(
         ms_active=ms_active,
         key=key,
     )
+    count_vote(vote)
     reveal_lineup(lineup)
     return vote
+
+
+@transaction.atomic
+def take_vote_back(vote: Vote) -> bool:
+    """Take a vote on a lineup back; False where that was done before."""
+    uncount_vote(vote)
+    return undo_vote(vote)
 
 
 def ready_answers(lineup: Lineup) -> tuple[Generation, Generation]:

@@ -1,10 +1,10 @@
 """`/api/v1/datasets`: tables of rows, their versions, and starting a new one."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from django.db.models import Prefetch, QuerySet
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import Field
@@ -15,6 +15,7 @@ from trivium.api.idempotency import once
 from trivium.api.pagination import Cursor, Limit, Page, PageOf, find, page
 from trivium.api.schema import Body
 from trivium.datasets import looking, preview, queries, services
+from trivium.datasets.download import send_rows
 from trivium.datasets.importing_api import KIND, KindOfRows, start_ingest, with_kind
 from trivium.datasets.models import Dataset, DatasetVersion
 from trivium.projects.models import Role
@@ -254,6 +255,25 @@ def cut_texts(value: Any, most: int) -> Any:
     if isinstance(value, dict):
         return {name: cut_texts(item, most) for name, item in value.items()}
     return value
+
+
+@router.get(
+    "/{int:dataset_id}/versions/{int:number}/rows.jsonl", summary="Download rows"
+)
+def download_rows(
+    request: ApiRequest,
+    dataset_id: int,
+    number: int,
+    split: Annotated[str, Query(max_length=40)] = "",
+    form: Literal["", "explicit", "implicit", "kto"] = "",
+) -> StreamingHttpResponse:
+    """Send all rows, or those of one split, as JSON lines.
+
+    Without a `form` they are as stored; preferences also come as TRL reads them:
+    `explicit`, `implicit`, or `kto` (two rows a pair, each with a label).
+    """
+    version = visible_version(request, dataset_id, number)
+    return send_rows(version, split=split, form=form)
 
 
 @router.delete(

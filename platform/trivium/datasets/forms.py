@@ -6,7 +6,14 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.http import QueryDict
 from runspec import IngestSpec
-from runspec.ingest import MAX_COLUMN_NAME, PARTS, Part, is_complete
+from runspec.ingest import (
+    MAX_COLUMN_NAME,
+    PARTS,
+    Part,
+    is_complete,
+    missing_parts,
+    way_taken,
+)
 from runspec.looking import Look
 
 from trivium.datasets.models import Dataset
@@ -25,7 +32,16 @@ HEADER = [
     ("yes", "Names the columns"),
     ("no", "Is a row like others"),
 ]
-PART_LABELS = {"input": "Input, below the prompt"}
+PART_LABELS = {
+    "input": "Input, below the prompt",
+    "pair_id": "Name of the pair",
+    "num_votes": "Number of votes",
+    "chosen_share": "Share of votes for chosen",
+}
+PLAIN_KINDS = (Dataset.Kind.TEXT, Dataset.Kind.PROMPTS)
+"""Kinds whose rows may stand in a plain text file."""
+FEW_PARTS = 5
+"""So many are all shown; of more, those that are not used are folded away."""
 NOBODY = ""
 """The choice of no column."""
 
@@ -124,7 +140,7 @@ class ReadingForm(forms.Form):
             for field in _ignored_fields(look.file_format):
                 del self.fields[field]
             if look.file_format == "txt":
-                kinds.choices = [("text", Dataset.Kind.TEXT.label)]
+                kinds.choices = [(kind.value, kind.label) for kind in PLAIN_KINDS]
         for part in PARTS.get(kind, ()):
             if look is None or look.columns:
                 self.fields[f"part_{part.name}"] = _part_field(part, look)
@@ -132,23 +148,36 @@ class ReadingForm(forms.Form):
     def parts(self) -> list[tuple[forms.BoundField, bool]]:
         """Return the fields that choose columns, each with whether rows need it."""
         return [
-            (self[f"part_{part.name}"], part.is_required or part.name == "messages")
-            for part in PARTS.get(self.kind, ())
+            (field, needed) for field, needed in self._parts() if needed is not None
+        ]
+
+    def more_parts(self) -> list[forms.BoundField]:
+        """Return the fields of parts that the rows seem not to have."""
+        return [field for field, needed in self._parts() if needed is None]
+
+    def _parts(self) -> list[tuple[forms.BoundField, bool | None]]:
+        """Return all of them, each with whether rows need it; None where unused."""
+        parts = PARTS.get(self.kind, ())
+        fields = {
+            part.name: self[f"part_{part.name}"]
+            for part in parts
             if f"part_{part.name}" in self.fields
+        }
+        used = {name for name, field in fields.items() if field.value()}
+        needed = way_taken(self.kind, used) if self.kind else ()
+        is_few = len(parts) <= FEW_PARTS
+        return [
+            (field, name in needed if is_few or name in {*used, *needed} else None)
+            for name, field in fields.items()
         ]
 
     def clean(self) -> dict[str, Any]:
         """Ask for the columns no row can do without."""
         cleaned = super().clean() or self.cleaned_data
         columns = self.columns()
-        is_table = self.kind != Dataset.Kind.TEXT or self.data.get("is_table")
+        is_table = self.kind not in PLAIN_KINDS or self.data.get("is_table")
         if self.kind and is_table and not is_complete(self.kind, set(columns)):
-            missing = [
-                part.name
-                for part in PARTS[self.kind]
-                if part.name not in columns
-                and (part.is_required or part.name == "messages")
-            ]
+            missing = missing_parts(self.kind, set(columns))
             self.add_error(f"part_{missing[0]}", "Choose the column that holds it.")
         return cleaned
 
@@ -178,7 +207,7 @@ def _ignored_fields(file_format: str) -> list[str]:
 
 
 def _part_field(part: Part, look: Look | None) -> forms.Field:
-    label = PART_LABELS.get(part.name, part.name.capitalize())
+    label = PART_LABELS.get(part.name, part.name.capitalize().replace("_", " "))
     if look is None:
         return forms.CharField(
             label=label, required=False, max_length=MAX_COLUMN_NAME, strip=False

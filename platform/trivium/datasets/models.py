@@ -16,6 +16,8 @@ class Dataset(models.Model):
         CONVERSATIONS = "conversations", "Conversations"
         TEXT_TO_TEXT = "text-to-text", "Text to text"
         LABELLED = "labelled", "Labelled texts"
+        PREFERENCES = "preferences", "Preferences"
+        PROMPTS = "prompts", "Prompts"
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="datasets")
     name = models.CharField(max_length=200)

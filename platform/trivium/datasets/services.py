@@ -15,7 +15,7 @@ from django.core.files.base import File
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
-from runspec import IngestSpec
+from runspec import ExportSpec, IngestSpec
 from runspec.layout import DATASET_CARD, DatasetCard
 
 from trivium import storage
@@ -28,6 +28,8 @@ from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
 
 SAMPLE_NAME = "Tiny World"
+EXPORTED_KIND = "preferences"
+"""What rows made of votes are."""
 STALE_AFTER = timedelta(days=1)
 """A file sent so long ago that nobody will come back to it."""
 
@@ -164,41 +166,49 @@ def allowed_source(source: str, *, may_be_folder: bool = False) -> str:
     )
 
 
-def claim_version(run: Run, spec: IngestSpec, name: str) -> str:
-    """Make the version an ingest run will fill; returns the dataset's name.
+def claim_version(run: Run, spec: IngestSpec | ExportSpec, name: str) -> str:
+    """Make the version a run will fill; returns the dataset's name.
 
     A version whose run ended without filling it is taken over.
     """
-    project = run.project
-    cleaned = clean_name(name) or name_from_file(spec.file_name)
+    kind, source_name = _to_be_made(spec)
+    cleaned = clean_name(name) or name_from_file(source_name)
     dataset, _ = Dataset.objects.select_for_update().get_or_create(
-        project=project,
+        project=run.project,
         name=cleaned,
-        defaults={"kind": spec.dataset_kind, "created_by": run.created_by},
+        defaults={"kind": kind, "created_by": run.created_by},
     )
-    if dataset.kind != spec.dataset_kind:
+    if dataset.kind != kind:
+        label = dict(Dataset.Kind.choices).get(kind, kind)
         raise SubmitError(
             f"dataset {cleaned!r} holds {dataset.get_kind_display().lower()}, not "
-            f"{Dataset.Kind(spec.dataset_kind).label.lower()}; give it another name",
+            f"{label.lower()}; give it another name",
             field="name",
         )
     abandoned = dataset.versions.filter(path="", run__state__in=Run.TERMINAL).first()
     if abandoned is not None:
         DatasetVersion.objects.filter(pk=abandoned.pk).update(
-            run=run, source_name=spec.file_name
+            run=run, source_name=source_name
         )
         return cleaned
     newest = dataset.versions.aggregate(newest=Max("number"))["newest"] or 0
     DatasetVersion.objects.create(
-        dataset=dataset, number=newest + 1, run=run, source_name=spec.file_name
+        dataset=dataset, number=newest + 1, run=run, source_name=source_name
     )
     return cleaned
+
+
+def _to_be_made(spec: IngestSpec | ExportSpec) -> tuple[str, str]:
+    """Return the kind of rows a run makes, and what its page names as their source."""
+    if isinstance(spec, IngestSpec):
+        return spec.dataset_kind, spec.file_name
+    return EXPORTED_KIND, spec.source_name or "Votes of a campaign"
 
 
 def publish_version(_run: Run, output: Path, _result: dict[str, Any]) -> dict[str, Any]:
     """Publish the rows of a finished run; return what its version holds then."""
     card = DatasetCard.model_validate_json((output / DATASET_CARD).read_bytes())
-    size = sum(file.stat().st_size for file in output.iterdir())
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     key = storage.publish(output, f"datasets/{card.content_sha256}")
     return {
         "path": key,

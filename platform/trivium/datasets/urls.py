@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from trivium.datasets import views, views_reading
+from trivium.datasets import views, views_exports, views_reading
 
 app_name = "datasets"
 urlpatterns = [
@@ -19,8 +19,18 @@ urlpatterns = [
         name="upload-forget",
     ),
     path(
+        "p/<slug:slug>/data/versions/<int:pk>/rows.jsonl",
+        views.download_rows,
+        name="version-rows",
+    ),
+    path(
         "p/<slug:slug>/data/versions/<int:pk>/delete/",
         views.delete_version,
         name="version-delete",
+    ),
+    path(
+        "p/<slug:slug>/data/versions/<int:pk>/exports/<str:name>",
+        views_exports.download_export,
+        name="version-export",
     ),
 ]

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
@@ -17,8 +17,10 @@ from django.views.decorators.http import (
 )
 from django.views.decorators.vary import vary_on_headers
 from runspec.layout import DatasetCard
+from runspec.preferences import FORMS
 
-from trivium.datasets import bad_rows, histogram, preview, queries, services
+from trivium.datasets import bad_rows, histogram, pairs, preview, queries, services
+from trivium.datasets.download import send_rows
 from trivium.datasets.forms import ImportForm
 from trivium.datasets.models import Dataset, DatasetVersion
 from trivium.datasets.sending import is_too_large, take_source, too_large_sentence
@@ -111,6 +113,9 @@ def _statistics(card: DatasetCard) -> dict[str, Any]:
         "turns": histogram.shares([(str(turns), rows) for turns, rows in card.turns]),
         "labels": histogram.shares(card.labels[:MAX_LABELS_SHOWN]),
         "num_other_labels": max(0, card.num_labels - MAX_LABELS_SHOWN),
+        "pair_sentences": pairs.sentences(card.pairs) if card.pairs else [],
+        "longer": histogram.shares(pairs.longer(card.pairs)) if card.pairs else [],
+        "forms": FORMS if card.pairs else {},
     }
 
 
@@ -232,6 +237,22 @@ def add_sample(request: SignedInRequest, slug: str) -> HttpResponse:
         messages.error(request, f"{error}.")
         return redirect("datasets:list", slug)
     return redirect("runs:detail", slug, run.pk)
+
+
+@login_required
+@require_safe
+def download_rows(
+    request: SignedInRequest, slug: str, pk: int
+) -> StreamingHttpResponse:
+    """Send the rows of a version: `?split=` of one alone, `?form=` as TRL has them."""
+    version = get_object_or_404(
+        DatasetVersion.objects.select_related("dataset"),
+        dataset__project=get_project(request.user, slug),
+        pk=pk,
+    )
+    return send_rows(
+        version, split=request.GET.get("split", ""), form=request.GET.get("form", "")
+    )
 
 
 @login_required

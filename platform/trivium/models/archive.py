@@ -5,11 +5,9 @@ Equal files make equal archives, so a broken download can go on where it stopped
 
 import io
 import zipfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
-
-from asgiref.sync import sync_to_async
 
 PIECE = 2**20
 LARGE = zipfile.ZIP64_LIMIT
@@ -109,10 +107,3 @@ def cut(parts: Iterator[bytes], start: int, end: int) -> Iterator[bytes]:
             yield wanted
         if position >= end:
             return
-
-
-async def stream(parts: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the same to an async server, which would hold a plain iterator whole."""
-    following = sync_to_async(lambda: next(parts, b""), thread_sensitive=False)
-    while part := await following():
-        yield part

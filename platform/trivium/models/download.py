@@ -6,11 +6,9 @@ people gave the model since.
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 
 from trivium import storage
@@ -18,19 +16,18 @@ from trivium.models.archive import (
     Entry,
     cut,
     file_entry,
-    stream,
     text_entry,
     zip_parts,
     zip_size,
 )
 from trivium.models.card import CARD, card_text
 from trivium.models.models import ADAPTER, LanguageModel
+from trivium.partial import send_parts
 
 PARTS = ("whole", "merged", "adapter")
 """All files; those without the adapter; the adapter alone."""
 ADAPTER_CONFIG = "adapter_config.json"
 MAX_FOLDER_NAME = 80
-RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
 
 
 def folder_name(model: LanguageModel, part: str = "whole") -> str:
@@ -91,24 +88,14 @@ def send_zip(
     """Answer with one zip; a request for the rest of a broken download gets that."""
     top = folder_name(model, part)
     entries = entries_of(model, part)
-    size = zip_size(entries, top=top)
-    tag = _tag(model, entries, top)
-    start, end = _asked_range(request, tag, size)
-    if start >= end:
-        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    is_part = (start, end) != (0, size)
-    parts = cut(zip_parts(entries, top=top), start, end)
-    response = StreamingHttpResponse(
-        stream(parts), content_type="application/zip", status=206 if is_part else 200
+    return send_parts(
+        request,
+        lambda start, end: cut(zip_parts(entries, top=top), start, end),
+        size=zip_size(entries, top=top),
+        tag=_tag(model, entries, top),
+        file_name=f"{top}.zip",
+        content_type="application/zip",
     )
-    response.headers["Content-Length"] = str(end - start)
-    response.headers["Accept-Ranges"] = "bytes"
-    response.headers["ETag"] = tag
-    if is_part:
-        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    disposition = content_disposition_header(as_attachment=True, filename=f"{top}.zip")
-    response.headers["Content-Disposition"] = disposition or "attachment"
-    return response
 
 
 def _tag(model: LanguageModel, entries: list[Entry], top: str) -> str:
@@ -117,11 +104,3 @@ def _tag(model: LanguageModel, entries: list[Entry], top: str) -> str:
     for entry in entries:
         digest.update(f"{entry.name} {entry.size}\n".encode() + entry.content)
     return f'"{digest.hexdigest()[:32]}"'
-
-
-def _asked_range(request: HttpRequest, tag: str, size: int) -> tuple[int, int]:
-    asked = RANGE.fullmatch(request.headers.get("Range", ""))
-    if asked is None or request.headers.get("If-Range", tag) != tag:
-        return 0, size
-    first, last = asked.groups()
-    return int(first), min(size, int(last) + 1 if last else size)

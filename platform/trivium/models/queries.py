@@ -7,6 +7,7 @@ from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.projects.queries import projects_visible_to
 from trivium.runs.models import Run
+from trivium.runs.queries import choices_in_use
 
 MAX_NAMED = 5
 
@@ -39,6 +40,8 @@ def what_uses(model: LanguageModel) -> list[str]:
     reads = Q(spec__model=key) | Q(spec__base_model=key) | Q(spec__training__model=key)
     waiting = model.project.runs.filter(reads).exclude(state__in=Run.TERMINAL)
     users += [f"run {run}" for run in waiting[:MAX_NAMED]]
+    asking = choices_in_use(model.project).get(f"{model.project.slug}/{model.name}")
+    users += [f"run {asking}"] if asking else []
     if model.run is not None and not model.run.is_finished:
         users.append(f"run {model.run}")
     return users

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.urls import reverse
 from runspec.sft import KINDS_OF, TASKS_OF
 
-from trivium.datasets.models import DatasetVersion
+from trivium.datasets.models import Dataset, DatasetVersion
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.runs.models import Run
@@ -108,7 +108,7 @@ def pipeline(project: Project) -> Pipeline:
     models = LanguageModel.objects.filter(project=project).exclude(path="")
     base, tuned = (models.filter(stage=stage) for stage in ("base", "instruct"))
     texts, examples = (
-        versions.exclude(dataset__kind__in=TUNING_KINDS),
+        versions.filter(dataset__kind=Dataset.Kind.TEXT),
         versions.filter(dataset__kind__in=TUNING_KINDS),
     )
     runs = hide_preflights(project.runs.all())
@@ -119,7 +119,7 @@ def pipeline(project: Project) -> Pipeline:
     has_failed = newest_run is not None and newest_run.state == Run.State.FAILED
     return Pipeline(
         versions=list(texts.select_related("dataset").order_by("-pk")[:MAX_SHOWN]),
-        num_datasets=project.datasets.exclude(kind__in=TUNING_KINDS).count(),
+        num_datasets=project.datasets.filter(kind=Dataset.Kind.TEXT).count(),
         tokenizers=list(tokenizers.order_by("-pk")[:MAX_SHOWN]),
         num_tokenizers=project.tokenizers.count(),
         runs=[*at_work, *in_wait[:MAX_SHOWN]],

@@ -49,7 +49,7 @@ def names_of(choice: ModelChoice) -> tuple[str, ...]:
     if choice.architecture == "encoder-decoder":
         return (REWRITE, CHAT)
     # What was only pretrained goes on with a text; it was never taught to converse.
-    return (COMPLETE, CHAT) if choice.stage == "base" else (CHAT, COMPLETE)
+    return (CHAT, COMPLETE) if choice.is_chat else (COMPLETE, CHAT)
 
 
 def modes_of(project: Project, choice: ModelChoice) -> list[Mode]:

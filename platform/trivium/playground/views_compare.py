@@ -127,7 +127,7 @@ def undo_vote(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     """Take one's vote on a lineup back."""
     lineup = find_lineup(request, get_project(request.user, slug), pk)
     cast = standing_vote(request, lineup)
-    if cast is not None and comparisons.undo_vote(cast):
+    if cast is not None and lineups.take_vote_back(cast):
         messages.success(request, "Your vote was taken back; it no longer counts.")
     return back_to(lineup, request.GET)
 

@@ -31,7 +31,17 @@ State = Literal[
     "failed",
     "cancelled",
 ]
-KindName = Literal["ingest", "tokenizer", "pretrain", "sft", "preflight", "import"]
+KindName = Literal[
+    "ingest",
+    "tokenizer",
+    "pretrain",
+    "sft",
+    "preflight",
+    "import",
+    "generate",
+    "judge",
+    "export",
+]
 
 
 class OutputOut(Schema):

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.db.models import Model, QuerySet
+from pydantic import BaseModel
 from runspec import SPECS
+from runspec.serving import Sampling
 
 from trivium.datasets.models import DatasetVersion, Upload
 from trivium.models.models import LanguageModel
@@ -151,6 +153,8 @@ def setting_of(run: Run, setting: str) -> Any:
     if field.is_required():
         return None
     default = field.get_default()
+    if isinstance(default, BaseModel):
+        return default.model_dump(mode="json")
     return list(default) if isinstance(default, tuple) else default
 
 
@@ -167,24 +171,42 @@ def in_words(run: Run, setting: str, names: Names) -> str:
     noun = references_of(run.kind).get(setting)
     if noun is None:
         return value_in_words(value)
+    if noun == "choice":  # its id is its name
+        return shortened(" + ".join(ids_in(value))) or EMPTY
     words = [names.get((noun, one), f"#{one} (gone)") for one in ids_in(value)]
     return " + ".join(words) or EMPTY
 
 
 def value_in_words(value: Any) -> str:
     """0.0003 → 3e-4, 20000 → 20,000, True → yes, nothing → empty."""
+    words = " ".join(str(value).split())
     match value:
         case None | "" | []:
-            return EMPTY
+            words = EMPTY
         case bool():
-            return "yes" if value else "no"
+            words = "yes" if value else "no"
         case int():
-            return f"{value:,}"
+            words = f"{value:,}"
         case float():
-            return number_in_words(value)
+            words = number_in_words(value)
         case list():
-            return shortened(", ".join(value_in_words(one) for one in value))
-    return shortened(" ".join(str(value).split()))
+            joint = "; " if any(isinstance(one, dict) for one in value) else ", "
+            words = joint.join(value_in_words(one) for one in value)
+        case dict():
+            words = table_in_words(value)
+    return shortened(words)
+
+
+def table_in_words(table: dict[str, Any]) -> str:
+    """Return a table's entries, those of a sampling only where they were chosen."""
+    is_sampling = set(table) == set(Sampling.model_fields)
+    usual = Sampling().model_dump(mode="json") if is_sampling else {}
+    told = [
+        f"{name.replace('_', ' ')} {value_in_words(value)}"
+        for name, value in table.items()
+        if not is_sampling or value != usual[name]
+    ]
+    return ", ".join(told) or ("as usual" if is_sampling else EMPTY)
 
 
 def number_in_words(value: float) -> str:

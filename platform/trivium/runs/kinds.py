@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.db.models import Model
 from runspec import (
+    ExportSpec,
+    GenerateSpec,
     ImportSpec,
     IngestSpec,
+    JudgeSpec,
     PreflightSpec,
     PretrainSpec,
     SftSpec,
@@ -22,10 +25,13 @@ from runspec import (
     TokenizerSpec,
     parse_spec,
 )
-from runspec.layout import OUTPUT
+from runspec.layout import CAMPAIGN_FILE, OUTPUT
 
 from trivium import storage
 from trivium.accounts.models import User
+from trivium.campaigns import taking_in
+from trivium.campaigns.models import Batch, Campaign, Judge
+from trivium.campaigns.sending_out import write_pairs
 from trivium.datasets import services as datasets
 from trivium.datasets.models import DatasetVersion, Upload
 from trivium.models import services as models
@@ -34,6 +40,9 @@ from trivium.projects.models import Project
 from trivium.runs import services
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
+from trivium.serving.choices import ModelChoice, find_for_run
+from trivium.serving.errors import ChoiceNotFoundError
+from trivium.serving.sources import source_of
 from trivium.tokenizers import services as tokenizers
 from trivium.tokenizers.models import Tokenizer
 from trivium.workers.queries import queue_for
@@ -60,6 +69,9 @@ KINDS: dict[type[Spec], Kind] = {
     PretrainSpec: Kind(models.claim_pretrained, models.publish_model, LanguageModel),
     SftSpec: Kind(models.claim_finetuned, models.publish_model, LanguageModel),
     ImportSpec: Kind(models.claim_imported, models.publish_imported, LanguageModel),
+    ExportSpec: Kind(datasets.claim_version, datasets.publish_version, DatasetVersion),
+    GenerateSpec: Kind(taking_in.claim_batch, taking_in.publish_batch, Batch),
+    JudgeSpec: Kind(taking_in.claim_judge, taking_in.publish_judge, Judge),
 }
 """A kind that makes nothing, like a preflight, is not among them."""
 
@@ -83,7 +95,10 @@ def start_run(
     """
     if isinstance(spec, PreflightSpec):
         spec = preflight_for(spec.training)
-    waits_for = _unfinished_runs(_inputs(project, spec))
+    inputs = _inputs(project, spec)
+    _refuse_unfit(spec, inputs)
+    spec = _with_whole_ids(spec, inputs)
+    waits_for = _unfinished_runs(inputs)
     with transaction.atomic():
         if spec.has_preflight:
             waits_for.append(_start_preflight(project, created_by, spec, waits_for))
@@ -162,13 +177,19 @@ def resolve_spec(run: Run) -> Spec:
     spec = parse_spec(run.spec)
     return spec.with_references(
         {
-            field: tuple(_local_path(field, item) for item in items)
+            field: tuple(_local_path(run, field, item) for item in items)
             for field, items in _inputs(run.project, spec).items()
         }
     )
 
 
-def _local_path(field: str, item: "Input") -> str:
+def _local_path(run: Run, field: str, item: "Input") -> str:
+    if isinstance(item, ModelChoice):
+        return source_of(item).model_dump_json()
+    if isinstance(item, Campaign):
+        path = storage.run_folder(run.pk) / CAMPAIGN_FILE
+        write_pairs(item, path)
+        return str(path)
     if isinstance(item, Upload) and item.is_external:
         return item.path
     try:
@@ -184,7 +205,10 @@ def publish_output(run: Run, folder: Path, result: dict[str, Any]) -> dict[str, 
     content-addressed or carry the fence, so what a ghost publishes is harmless.
     """
     kind = KINDS.get(type(parse_spec(run.spec)))
-    return kind.publish_output(run, folder / OUTPUT, result) if kind else {}
+    values = kind.publish_output(run, folder / OUTPUT, result) if kind else {}
+    # Votes with names, which the database has: no copy shall outlive the run.
+    (folder / CAMPAIGN_FILE).unlink(missing_ok=True)
+    return values
 
 
 def record_output(run: Run, values: dict[str, Any]) -> None:
@@ -194,7 +218,7 @@ def record_output(run: Run, values: dict[str, Any]) -> None:
         kind.output._default_manager.filter(run=run).update(**values)  # noqa: SLF001
 
 
-Input = DatasetVersion | Tokenizer | LanguageModel | Upload
+Input = DatasetVersion | Tokenizer | LanguageModel | Upload | ModelChoice | Campaign
 
 
 def _inputs(project: Project, spec: Spec) -> dict[str, list[Input]]:
@@ -225,11 +249,60 @@ def _refuse_other_kinds(
             )
 
 
+def _refuse_unfit(spec: Spec, inputs: "dict[str, list[Input]]") -> None:
+    """Refuse models that cannot do what a run asks of them.
+
+    Raises:
+        SubmitError: one cannot, or there is nobody to answer and nothing answered.
+    """
+    chosen = {
+        field: [item for item in items if isinstance(item, ModelChoice)]
+        for field, items in inputs.items()
+    }
+    if isinstance(spec, GenerateSpec):
+        for choice in chosen.get("answerers", ()):
+            if not choice.can_write:
+                raise SubmitError(
+                    f"answerers: {choice.title} writes no text; choose a model that "
+                    "goes on with one",
+                    field="answerers",
+                )
+        if not spec.answerers:
+            _refuse_other_kinds("prompts", inputs["prompts"], ("preferences",))
+    if isinstance(spec, JudgeSpec):
+        for choice in chosen.get("judge", ()):
+            if not (choice.is_chat or choice.has_score_head):
+                raise SubmitError(
+                    f"judge: {choice.title} was never taught to converse; choose a "
+                    "chat model, a reward model or a model of an endpoint",
+                    field="judge",
+                )
+
+
+def _with_whole_ids(spec: Spec, inputs: "dict[str, list[Input]]") -> Spec:
+    """Return the spec with each choice by its whole id, however a person named it."""
+    ids = {
+        field: tuple(item.id for item in items if isinstance(item, ModelChoice))
+        for field, items in inputs.items()
+    }
+    whole = {field: one for field, one in ids.items() if one}
+    return spec.with_references(whole) if whole else spec
+
+
 def _input(project: Project, field: str, noun: str, raw: str) -> Input:
+    if noun == "choice":
+        return _choice(project, field, raw)
     item = _find(project, noun, int(raw)) if raw.isdecimal() else None
     if item is None:
         raise SubmitError(f"{field}: this project has no {noun} {raw!r}", field=field)
     return item
+
+
+def _choice(project: Project, field: str, raw: str) -> ModelChoice:
+    try:
+        return find_for_run(project, raw)
+    except ChoiceNotFoundError as error:
+        raise SubmitError(f"{field}: {error}", field=field) from error
 
 
 def _find(project: Project, noun: str, pk: int) -> Input | None:
@@ -256,6 +329,8 @@ def _find(project: Project, noun: str, pk: int) -> Input | None:
             )
         case "source":
             return Upload.objects.filter(pk=pk, project=project).first()
+        case "campaign":
+            return Campaign.objects.filter(pk=pk, project=project).first()
     raise AssertionError(f"no reference to a {noun} is known")
 
 
@@ -268,7 +343,7 @@ def _unfinished_runs(inputs: dict[str, list[Input]]) -> list[Run]:
     found: dict[int, Run] = {}
     for field, items in inputs.items():
         for item in items:
-            if isinstance(item, Upload) or item.is_ready:
+            if isinstance(item, Upload | ModelChoice | Campaign) or item.is_ready:
                 continue
             if item.run is None or item.run.is_finished:
                 raise SubmitError(f"{field}: {item} was never finished", field=field)

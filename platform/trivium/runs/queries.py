@@ -2,8 +2,10 @@
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Now
+from runspec import SPECS
 
 from trivium.accounts.models import User
+from trivium.projects.models import Project
 from trivium.projects.queries import projects_visible_to
 from trivium.runs.models import Run
 
@@ -30,6 +32,19 @@ def queued_runs_of(user: User) -> QuerySet[Run]:
     """Return what a person has in the queue; the checks of runs count with those."""
     unfinished = [Run.State.QUEUED, Run.State.WAITING]
     return hide_preflights(Run.objects.filter(created_by=user, state__in=unfinished))
+
+
+def choices_in_use(project: Project) -> dict[str, Run]:
+    """Return the models that unfinished runs will ask, by the ids of `choices`."""
+    asking = [kind for kind in SPECS if "choice" in SPECS[kind].references().values()]
+    runs = Run.objects.filter(project=project, kind__in=asking)
+    found: dict[str, Run] = {}
+    for run in runs.exclude(state__in=Run.TERMINAL).order_by("pk"):
+        for setting, noun in SPECS[run.kind].references().items():
+            value = run.spec.get(setting) if noun == "choice" else None
+            for one in value if isinstance(value, list) else [value]:
+                found.setdefault(str(one), run)
+    return found
 
 
 def claimable_runs(queues: list[str]) -> QuerySet[Run]:

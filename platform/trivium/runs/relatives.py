@@ -36,6 +36,8 @@ def inputs_of(run: Run) -> list[Relative]:
 
 def relative_of(project: Project, noun: str, raw: str) -> Relative | None:
     """Return the object a reference means, if it is still there."""
+    if noun == "choice":
+        return relative_choice(project, raw)
     if not raw.isdecimal():
         return None
     if noun == "dataset":
@@ -53,6 +55,14 @@ def relative_of(project: Project, noun: str, raw: str) -> Relative | None:
         return None
     item = models[noun]._default_manager.filter(pk=raw, project=project).first()  # noqa: SLF001
     return relative(project, noun, item) if item is not None else None
+
+
+def relative_choice(project: Project, choice_id: str) -> Relative | None:
+    """Return the model of the project that a choice means, if it means one."""
+    owner, _, name = choice_id.partition("/")
+    models = LanguageModel.objects.filter(project=project, name=name)
+    item = models.first() if owner == project.slug else None
+    return relative(project, "model", item) if item is not None else None
 
 
 def output_of(run: Run) -> Relative | None:

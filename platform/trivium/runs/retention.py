@@ -6,6 +6,7 @@ from typing import NamedTuple
 from runspec import Spec, parse_spec
 
 from trivium.runs.models import Checkpoint, Run
+from trivium.runs.queries import choices_in_use
 
 WRITTEN = 1
 """A new checkpoint is whole before an old one goes, so one more is there meanwhile."""
@@ -56,7 +57,18 @@ def steps_needed(run_id: int) -> set[int]:
         .exists()
     )
     newest = Checkpoint.objects.filter(run_id=run_id).order_by("-step").first()
-    return {newest.step} if is_needed and newest is not None else set()
+    steps = {newest.step} if is_needed and newest is not None else set()
+    return steps | _steps_asked(run_id)
+
+
+def _steps_asked(run_id: int) -> set[int]:
+    """Return the steps whose checkpoints unfinished runs will ask something."""
+    run = Run.objects.select_related("project").filter(pk=run_id).first()
+    if run is None:
+        return set()
+    name = f"{run.project.slug}/run-{run_id}@"
+    asked = choices_in_use(run.project)
+    return {int(one.removeprefix(name)) for one in asked if one.startswith(name)}
 
 
 def choose_kept(

@@ -1,14 +1,22 @@
 """The form beside a failure: the few settings worth changing before another try."""
 
 import re
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from django import forms
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from runspec import SPECS
 from runspec.sft import KINDS_OF
 
-from trivium.runs.fields import choices_of, first_shown, form_field, from_form, shown
+from trivium.runs.fields import (
+    choices_of,
+    extra_of,
+    first_shown,
+    form_field,
+    from_form,
+    shown,
+)
 from trivium.runs.models import Run
 
 RETRY_SETTINGS: dict[str, tuple[str, ...]] = {
@@ -32,7 +40,7 @@ class RetryForm(forms.Form):
         is_plain = model is not None and run.kind != Run.Kind.PREFLIGHT
         known = model.model_fields if model and is_plain else {}
         for name in retry_settings(run):
-            if name not in known or is_table(known[name]):
+            if name not in known or has_no_field(known[name]):
                 continue
             made = form_field(run.project, name, known[name])
             if isinstance(made, forms.MultipleChoiceField):
@@ -73,9 +81,14 @@ def retry_settings(run: Run) -> list[str]:
     return list(dict.fromkeys([*named, *likely]))[:4]
 
 
-def is_table(field: FieldInfo) -> bool:
-    """Whether a setting maps names to values, which no single field can hold."""
-    return get_origin(field.annotation) is dict
+def has_no_field(field: FieldInfo) -> bool:
+    """Whether no single field of a form can hold a setting: tables, and choices."""
+    kind = field.annotation
+    if extra_of(field).get("reference") in {"choice", "campaign"}:
+        return True
+    inner = get_args(kind)[0] if get_origin(kind) is tuple else kind
+    is_model = isinstance(inner, type) and issubclass(inner, BaseModel)
+    return is_model or get_origin(kind) is dict
 
 
 def was(field: forms.Field, value: Any) -> str:

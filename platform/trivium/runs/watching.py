@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Min, Prefetch, QuerySet
 from django.utils import timezone
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from runspec import SPECS
 
@@ -13,6 +14,7 @@ from trivium.pages import lineage
 from trivium.projects.models import Project
 from trivium.runs import compare, logs, retention
 from trivium.runs.applying import settings_ignored
+from trivium.runs.differences import value_in_words
 from trivium.runs.fields import extra_of, label_of, shown
 from trivium.runs.figures import figures, results_of
 from trivium.runs.models import Run
@@ -218,9 +220,11 @@ def settings_of(run: Run) -> list[Setting]:
         default = field.get_default()
         if isinstance(value, list):
             default = list(default or ())
+        if isinstance(default, BaseModel):
+            default = default.model_dump(mode="json")
         setting = Setting(
             label=label_of(name, field),
-            value=shown(value),
+            value=value_in_words(value) if holds_tables(value) else shown(value),
             unit=extra.get("unit", ""),
             help=field.description or "",
             group=extra.get("group") or "Settings",
@@ -229,6 +233,12 @@ def settings_of(run: Run) -> list[Setting]:
         )
         found.append(setting)
     return found
+
+
+def holds_tables(value: Any) -> bool:
+    """Whether a setting is a table of its own, or several, like ways to sample."""
+    items = value if isinstance(value, list) else [value]
+    return any(isinstance(one, dict) for one in items)
 
 
 def counts(run: Run) -> dict[str, int]:

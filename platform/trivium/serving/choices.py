@@ -70,6 +70,13 @@ class ModelChoice:
         return self.architecture != "encoder" and not self.has_score_head
 
     @property
+    def is_chat(self) -> bool:
+        """Whether it was taught to converse; others go on with a text."""
+        is_base = self.stage == LanguageModel.Stage.BASE
+        is_decoder = self.architecture == "decoder"
+        return is_decoder and not (self.has_score_head or is_base)
+
+    @property
     def owner(self) -> str:
         """Whose it is, as the OpenAI API has it."""
         return self.id.partition("/")[0]
@@ -114,6 +121,27 @@ def find_choice(user: User, choice_id: str) -> ModelChoice:
         if endpoint is not None and name in endpoint.model_ids:
             return of_endpoint(endpoint, name)
     return _by_bare_name(user, choice_id)
+
+
+def find_for_run(project: Project, choice_id: str) -> ModelChoice:
+    """Return what an id in a spec names: of the same project, or of an endpoint.
+
+    Whoever may start runs in a project sees all of either; so nobody is asked for, and
+    a run goes on when who started it has left.
+
+    Raises:
+        ChoiceNotFoundError: it is not there, or not any more.
+    """
+    owner, _, name = choice_id.partition("/")
+    if "\0" not in choice_id:
+        if owner == project.slug and name and (found := _in_project(project, name)):
+            return found
+        endpoint = Endpoint.objects.filter(name=owner, is_enabled=True).first()
+        if endpoint is not None and name in endpoint.model_ids:
+            return of_endpoint(endpoint, name)
+        if found := _in_project(project, choice_id):
+            return found
+    raise no_such_choice(choice_id)
 
 
 def _in_project(project: Project, name: str) -> ModelChoice | None:

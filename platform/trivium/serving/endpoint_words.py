@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from runspec.openai_words import settings_of
 from runspec.serving import (
     EndEvent,
     FinishEvent,
@@ -17,7 +18,6 @@ from runspec.serving import (
     GenerateRequest,
     PromptEvent,
     Receipt,
-    Sampling,
     StreamEvent,
     Timings,
     TokensEvent,
@@ -176,22 +176,6 @@ def asked(choice: ModelChoice, request: GenerateRequest) -> tuple[str, dict[str,
     if prompt.continues:  # as vLLM has it
         body |= {"continue_final_message": True, "add_generation_prompt": False}
     return "/chat/completions", body
-
-
-def settings_of(sampling: Sampling) -> dict[str, Any]:
-    """Return those settings of sampling that are not as the API has them anyway."""
-    told = sampling.model_dump(mode="json", exclude_defaults=True)
-    told["temperature"] = sampling.temperature
-    wanted = told.pop("response_format", None)
-    if wanted is not None:
-        schema = wanted.get("json_schema")
-        told["response_format"] = {"type": wanted["type"]}
-        if schema is not None:
-            told["response_format"]["json_schema"] = {
-                "name": "answer",
-                "schema": schema,
-            }
-    return told
 
 
 def prompt_event(choice: ModelChoice, request: GenerateRequest) -> PromptEvent:

@@ -55,7 +55,7 @@ def margin_scores(margin_N: Floats) -> Floats:
     that were not scored (NaN) get 0.
     """
     fall_N = np.exp(-np.abs(margin_N))
-    return np.nan_to_num(4 * fall_N / (1 + fall_N) ** 2)
+    return np.asarray(np.nan_to_num(4 * fall_N / (1 + fall_N) ** 2))
 
 
 def ranking_scores(model_a_N: Ints, model_b_N: Ints, ranking: Ranking) -> Floats:

@@ -75,7 +75,7 @@ def variance_of(
     differed_M = crossed_MCC.sum(axis=(1, 2)) - (on_MC * both_MC**2).sum(axis=1)
     middle_M = (kappa_M - chance_M * rest_M) ** 2
     variance_M = (agreed_M + rest_M**2 * differed_M - middle_M) / (1 - chance_M) ** 2
-    return np.maximum(variance_M, 0)
+    return np.asarray(np.maximum(variance_M, 0))
 
 
 def estimate_of(total: int, kappa: float, half: float) -> Estimate:

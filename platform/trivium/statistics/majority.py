@@ -29,7 +29,7 @@ class Majorities:
     disagreement_U: Floats
     """Entropy of the choices: 0 all the same, 1 all four equally often."""
     is_low_U: Bools
-    """Two votes or more, and less than three quarters for one choice: adjudicate."""
+    """Less than three quarters for one choice, which takes two votes: adjudicate."""
 
 
 def decide_items(item_V: Ints, choice_V: Ints) -> Majorities:
@@ -50,7 +50,7 @@ def decide_items(item_V: Ints, choice_V: Ints) -> Majorities:
         majority_U=np.where(first_U > second_U, counts_UC.argmax(axis=1), MISSING),
         margin_U=(first_U - second_U) / num_U,
         disagreement_U=entropy_of(counts_UC),
-        is_low_U=(num_U >= 2) & (first_U < LOW_AGREEMENT * num_U),
+        is_low_U=first_U < LOW_AGREEMENT * num_U,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from trivium.statistics.choices import Choice
 from trivium.statistics.intervals import Floats, Ints
 
-LENGTH_BIN = 0.05
+LENGTH_BIN = 0.1
 """Differences of length closer than this are counted together, at their mean."""
 FIRST, SECOND, TIE, BOTH_BAD = range(4)
 """What a vote said of its pair: columns of `PairCounts.outcomes_GO`."""
@@ -38,6 +38,8 @@ class PairCounts:
 
 def length_difference(words_a_V: Ints, words_b_V: Ints) -> Floats:
     """Return (a - b) / (a + b): 1/3 where A is twice as long, 0 for two empty ones."""
+    # Counts may come unsigned, and these do not go below 0.
+    words_a_V, words_b_V = words_a_V.astype(np.int64), words_b_V.astype(np.int64)
     total_V = words_a_V + words_b_V
     return np.asarray((words_a_V - words_b_V) / np.maximum(total_V, 1))
 

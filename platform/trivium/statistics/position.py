@@ -109,7 +109,7 @@ def half_test(hits_N: Ints, totals_N: Ints) -> Floats:
 
     # Under one half the distribution is symmetric: two equal tails.
     smaller_N = np.minimum(hits_N, totals_N - hits_N)
-    return np.minimum(1.0, 2 * bdtr(smaller_N, totals_N, 0.5))
+    return np.asarray(np.minimum(1.0, 2 * bdtr(smaller_N, totals_N, 0.5)))
 
 
 def holm(p_N: Floats) -> Floats:

@@ -36,9 +36,15 @@ POINTS = 400 / np.log(10)
 ties left out."""
 TWICE_AS_LONG = 1 / 3
 """The difference of length of an answer that has twice the words of the other."""
+MAX_EFFECT = 500.0
+"""Points for twice the words beyond which votes hardly look at anything else."""
 MAX_NAMES = 5
 
 NOT_CONTROLLED = Estimate(None, None, "Length was not looked at.")
+LENGTH_DECIDES = (
+    "Length alone foretells nearly every vote, so scores at equal length are guesses. "
+    "Look at what labelers reward before comparing models."
+)
 NO_PAIR = (
     "No vote compares answers of two different models yet, so there is nothing to rank."
 )
@@ -136,6 +142,7 @@ def rank_models(
         design, outcomes_GO, fitted_D, num_rounds=num_rounds, seed=seed, ridge=ridge
     )
     models = score_models(dense, model_K, ranked, fitted_D, sampled_RD)
+    effect = effect_of_length(design, fitted_D, sampled_RD)
     order = sorted(range(len(models)), key=lambda at: -models[at].score)
     num = len(ranked)
     win_RKK = win_matrix(sampled_RD, num, design.has_ties)[:, order][:, :, order]
@@ -148,11 +155,11 @@ def rank_models(
         win_high_KK=high_KK,
         win_variance_KK=win_RKK.var(axis=0),
         nu=float(np.exp(fitted_D[num])) if design.has_ties else 0.0,
-        length_effect=effect_of_length(design, fitted_D, sampled_RD),
+        length_effect=effect,
         num_votes=counts.num_votes,
         both_bad=both_bad,
         without_votes=without,
-        cautions=cautions_of(dense, ranked),
+        cautions=cautions_of(dense, ranked, effect),
     )
 
 
@@ -174,13 +181,21 @@ def refusal_of(counts: PairCounts, names: Sequence[str]) -> str:
     return ""
 
 
-def cautions_of(counts: PairCounts, names: Sequence[str]) -> tuple[str, ...]:
-    """Return a sentence on each group of models that won, or lost, everything."""
+def cautions_of(
+    counts: PairCounts, names: Sequence[str], effect: Estimate
+) -> tuple[str, ...]:
+    """Return a sentence on all that votes leave without bound.
+
+    That is each group of models that won, or lost, everything; and length, where it
+    alone foretells nearly every vote.
+    """
+    wordy = abs(effect.value or 0) > MAX_EFFECT
+    cautions = (LENGTH_DECIDES,) if wordy else ()
     group_K, winner_E, loser_E = chains_of(counts, len(names))
     if not len(winner_E):
-        return ()
+        return cautions
     groups = np.unique(group_K)
-    return tuple(
+    return cautions + tuple(
         f"{named(names, group_K == group)} never {did} any other model, so the "
         f"distance to the rest has no {bound} bound. A weak prior keeps it finite; "
         "more votes would tell."

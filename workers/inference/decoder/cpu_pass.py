@@ -69,20 +69,15 @@ class CpuPass:
         x_NC = weights.embeddings_VC[ids_N]
         if weights.shape.is_gpt2:
             x_NC += weights.positions_TC[positions_N]
-        kernels.run_layers(
-            x_NC, slots_N, positions_N, self.keys, self.values,
-            weights.matrices, weights.matrix_places,
+        logits_WV = kernels.run(
+            x_NC, slots_N, positions_N, wanted_W, self.keys, self.values,
+            weights.matrices, weights.matrix_places, weights.head_place,
             weights.vectors, weights.vector_places,
-            weights.cosines_TD, weights.sines_TD, weights.shape, self.num_threads,
+            weights.norm_place, weights.norm_bias_place,
+            weights.cosines_TD, weights.sines_TD, weights.shape,
+            self._num_logits, self.num_threads,
         )  # fmt: skip
-        logits_WV = np.empty((len(wanted_W), self._num_logits), np.float32)
-        if len(wanted_W):
-            kernels.run_head(
-                x_NC[wanted_W], weights.matrices, weights.head_place, weights.vectors,
-                weights.norm_place, weights.norm_bias_place, logits_WV, weights.shape,
-                self.num_threads,
-            )  # fmt: skip
-        return torch.from_numpy(logits_WV)[:, : weights.vocab_size]
+        return torch.from_numpy(logits_WV[:, : weights.vocab_size])
 
     def copy_prefix(self, *, source: int, target: int, num_tokens: int) -> None:
         """Give a slot the keys and values of the first tokens of another."""

@@ -593,27 +593,35 @@ def run_layers(
 
 
 @njit(nogil=True, cache=True)
-def run_head(
-    x_NC, matrices, at, vectors, norm_at, norm_bias_at, logits_NV, shape, num_threads
-):
-    """Give the logits of rows that went through all layers."""
-    y_NC = np.empty_like(x_NC)
-    norm_rows(x_NC, y_NC, vectors, norm_at, norm_bias_at, shape)
+def run(
+    x_NC, slots_N, positions_N, wanted_W, keys, values,
+    matrices, matrix_places, head_place,
+    vectors, vector_places, norm_place, norm_bias_place,
+    cosines_TD, sines_TD, shape, num_logits, num_threads,
+):  # fmt: skip
+    """Take rows through the model; return logits_WV of the wanted ones.
+
+    One call: a token's weights push all else out of the caches, so whatever Python does
+    between two calls takes five times as long as it seems to when measured alone.
+    """
+    run_layers(
+        x_NC, slots_N, positions_N, keys, values, matrices, matrix_places,
+        vectors, vector_places, cosines_TD, sines_TD, shape, num_threads,
+    )  # fmt: skip
+    x_WC = x_NC[wanted_W]
+    y_WC = np.empty_like(x_WC)
+    norm_rows(x_WC, y_WC, vectors, norm_place, norm_bias_place, shape)
+    logits_WV = np.empty((x_WC.shape[0], num_logits), np.float32)
     multiply(
-        y_NC,
-        shape.width,
-        matrices,
-        at,
-        logits_NV,
-        logits_NV.shape[1],
-        False,
+        y_WC, shape.width, matrices, head_place, logits_WV, num_logits, False,
         num_threads,
-    )
+    )  # fmt: skip
+    return logits_WV
 
 
 @njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
 def summarise_row(logits, distances, shares, powers):
-    """Return the likeliest token, log of the sum of exponentials, and the entropy.
+    """Return the likeliest token, its logit, log of the sum of exponentials, entropy.
 
     With d = logit - largest: log Z = largest + log S, S = sum of exp d, and the entropy
     is log S - sum of d exp d / S. Distances below -10,000 count as that.
@@ -633,20 +641,22 @@ def summarise_row(logits, distances, shares, powers):
     best = 0
     while best < num - 1 and logits[best] != largest:
         best += 1
-    return best, largest + np.log(total), np.log(total) - weighted / total
+    log_total = largest + np.log(total)
+    return best, logits[best], log_total, np.log(total) - weighted / total
 
 
 @njit(nogil=True, cache=True)
 def summarise(logits_BV):
-    """Summarise each row: (likeliest tokens, logs of sums, entropies)."""
+    """Summarise each row: (likeliest tokens, their logits, logs of sums, entropies)."""
     num_rows, num = logits_BV.shape
     best_B = np.empty(num_rows, np.int64)
+    logit_B = np.empty(num_rows, np.float32)
     log_total_B = np.empty(num_rows, np.float32)
     entropy_B = np.empty(num_rows, np.float32)
     distances, shares = np.empty(num, np.float32), np.empty(num, np.float32)
     powers = np.empty(num, np.int32)
     for row in range(num_rows):
-        best_B[row], log_total_B[row], entropy_B[row] = summarise_row(
+        best_B[row], logit_B[row], log_total_B[row], entropy_B[row] = summarise_row(
             logits_BV[row], distances, shares, powers
         )
-    return best_B, log_total_B, entropy_B
+    return best_B, logit_B, log_total_B, entropy_B

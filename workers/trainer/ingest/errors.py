@@ -21,6 +21,10 @@ class HeldBackError(BadRowError):
         self.values = values
 
 
+class NoPreferenceError(BadRowError):
+    """One row prefers neither of its answers: nothing is wrong, it is passed over."""
+
+
 def shown(name: object) -> str:
     """Return a name from a file, safe in a message: short, and nothing invisible."""
     text = "".join(

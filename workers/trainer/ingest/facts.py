@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from runspec.layout import MAX_LABELS
+from runspec.layout import MAX_LABELS, PairFacts
 
 from trainer.ingest.store import Lengths, items, list_lengths, text_lengths
 
@@ -13,6 +13,8 @@ MAX_COUNTED_LABELS = 100_000
 """More different ones are no labels, and would fill the memory."""
 
 
+UNMEASURED = {"chosen_share", "num_votes", "strength", "pair_id"}
+"""Columns that hold no text anybody learns from."""
 ORDER = ("system", "user", "assistant", "tool")
 
 
@@ -29,20 +31,32 @@ class Facts:
         self.turns: Counter[int] = Counter()
         self.roles: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
+        self.num_rows = 0
+        self.num_chat = 0
+        self.pairs = PairCounts()
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Count some rows; a single column of text has nothing more to tell."""
         if rows.num_columns == 1:
             return
+        self.num_rows += len(rows)
+        if "chosen" in rows.schema.names:
+            self.pairs.add(rows)
         for name, column in zip(rows.schema.names, rows.columns, strict=True):
-            if pa.types.is_list(column.type):
+            if name == "messages":
                 self._add_turns(column)
-            elif name == "label":
+            elif name == "is_chat":
+                self.num_chat += column.to_pylist().count(True)
+            elif name in {"label", "category"}:
                 if len(self.labels) < MAX_COUNTED_LABELS:
-                    self.labels.update(map(str, column.to_pylist()))
-            elif column.null_count < len(column):
+                    self.labels.update(map(str, column.drop_null().to_pylist()))
+            elif name in UNMEASURED or column.null_count == len(column):
+                continue
+            else:
                 found = self.lengths.setdefault(name, Lengths())
                 found.add(text_lengths(column.drop_null()))
+            if name == "prompt" and pa.types.is_list(column.type):
+                self.turns.update(list_lengths(column).tolist())
 
     def _add_turns(self, column: "pa.Array[Any]") -> None:
         self.turns.update(list_lengths(column).tolist())
@@ -68,4 +82,52 @@ class Facts:
             },
             "labels": self.labels.most_common(MAX_LABELS),
             "num_labels": len(self.labels),
+            "chat_rows": self.num_chat,
         }
+
+
+class PairCounts:
+    """Counts over pairs of answers."""
+
+    def __init__(self) -> None:
+        self.num_pairs = 0
+        self.longer = [0, 0]
+        self.characters = [0, 0]
+        self.num_blank = 0
+        self.num_voted = 0
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Count some pairs."""
+        answers = [rows.column(name) for name in ("chosen", "rejected")]
+        chosen, rejected = map(text_lengths, answers)
+        self.num_pairs += len(rows)
+        for side, lengths in enumerate((chosen, rejected)):
+            self.longer[side] += int((lengths > (rejected, chosen)[side]).sum())
+            self.characters[side] += int(lengths.sum())
+        texts = [column.to_pylist() for column in answers]
+        self.num_blank += sum(
+            _words(one) == _words(other) for one, other in zip(*texts, strict=True)
+        )
+        shares = rows.column("chosen_share")
+        self.num_voted += len(shares) - shares.null_count
+
+    def as_facts(self, **found: int) -> PairFacts:
+        """Return them beside what was found otherwise."""
+        return PairFacts(
+            num_pairs=self.num_pairs,
+            chosen_longer=self.longer[0],
+            rejected_longer=self.longer[1],
+            chosen_characters=self.characters[0],
+            rejected_characters=self.characters[1],
+            blank_differences=self.num_blank,
+            num_voted=self.num_voted,
+            **found,
+        )
+
+
+def _words(turns: list[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Return who says which words, whatever white space is between them."""
+    return [
+        (turn["role"], f"{turn['content']} {turn['tool_calls'] or ''}".split())
+        for turn in turns
+    ]

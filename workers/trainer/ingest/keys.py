@@ -31,12 +31,14 @@ class RowKeys:
         self._file = path.open("wb")
         self.count = 0
 
-    def add(self, rows: list[bytes]) -> None:
-        """Remember some rows."""
+    def add(self, rows: list[bytes], drawn_by: list[bytes] | None = None) -> None:
+        """Remember some rows; their lots may be drawn by something they share."""
         records = np.empty(len(rows), RECORD)
         keys = np.fromiter(map(hash, rows), np.int64, len(rows))
         records["key"] = keys.view(np.uint64)
-        records["lot"] = _mixed(np.fromiter(map(crc32, rows), np.uint32, len(rows)))
+        records["lot"] = _mixed(
+            np.fromiter(map(crc32, drawn_by or rows), np.uint32, len(rows))
+        )
         self._file.write(records.tobytes())
         self.count += len(rows)
 

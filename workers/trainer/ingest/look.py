@@ -23,7 +23,12 @@ from runspec.looking import Look, SeenColumn, SeenRow
 
 from trainer.errors import BadInputError
 from trainer.ingest.encoding import Utf8
-from trainer.ingest.errors import BadRowError, BadRows, HeldBackError
+from trainer.ingest.errors import (
+    BadRowError,
+    BadRows,
+    HeldBackError,
+    NoPreferenceError,
+)
 from trainer.ingest.files import DataFile, open_files
 from trainer.ingest.formats.txt import TextReader
 from trainer.ingest.kinds import KINDS
@@ -181,11 +186,9 @@ def _recognise(sample: Sample, spec: IngestSpec, chosen: str) -> Recognised:
     try:
         return Recognised("text", KINDS["text"].choose(sample, spec))
     except BadInputError as error:
-        advice = "What are its rows? Choose a kind, and which column holds what."
-        if {"chosen", "rejected"} <= set(sample.columns()):
-            advice = f"They look like preferences, which are no kind yet. {advice}"
         raise BadInputError(
-            str(error).partition(": which one")[0], advice=advice
+            str(error).partition(": which one")[0],
+            advice="What are its rows? Choose a kind, and which column holds what.",
         ) from error
 
 
@@ -205,6 +208,7 @@ def _checked(
     """Return the first rows as they would be stored, and how many would not be."""
     shown: list[SeenRow] = []
     held: list[SeenRow] = []
+    ties: list[SeenRow] = []
     names = KINDS[kind].schema.names
     unit = batches[0].unit
     bad = [
@@ -224,6 +228,8 @@ def _checked(
         except HeldBackError as error:
             kept = _cut(dict(zip(names, error.values, strict=True)))
             held.append(SeenRow(place=where, values=kept, reason=str(error)))
+        except NoPreferenceError as error:
+            ties.append(SeenRow(place=where, reason=f"left out: {error}"))
         except BadRowError as error:
             bad.append(SeenRow(place=where, reason=str(error)))
         else:
@@ -235,9 +241,18 @@ def _checked(
         notes.add("no conversation has an assistant turn")
         fine = [row.model_copy(update={"reason": ""}) for row in held]
         return fine[:SHOWN_ROWS], 0
+    if ties:
+        are = "row prefers" if len(ties) == 1 else "rows prefer"
+        notes.add(f"{len(ties):,} of the first {are} neither answer, and are left out")
     bad += [row.model_copy(update={"values": {}}) for row in held]
-    bad.sort(key=lambda row: int(row.place.rpartition(" ")[2]))
-    return shown + bad[:SHOWN_ROWS], len(bad)
+    bad.sort(key=_number_of)
+    return shown + sorted(bad[:SHOWN_ROWS] + ties[:SHOWN_ROWS], key=_number_of), len(
+        bad
+    )
+
+
+def _number_of(row: SeenRow) -> int:
+    return int(row.place.rpartition(" ")[2])
 
 
 def _cut(value: Any) -> Any:
@@ -252,7 +267,8 @@ def _cut(value: Any) -> Any:
 
 
 def _look_at_text(file: DataFile, reading: Reading, chosen: str) -> Look:
-    if chosen not in {"", "text"}:
+    from_text = KINDS[chosen].from_text if chosen else None
+    if chosen not in {"", "text"} and from_text is None:
         raise BadInputError(
             f"{file.name} is plain text; rows of {chosen} need a table (jsonl, json, "
             "csv, tsv or parquet)"
@@ -272,13 +288,20 @@ def _look_at_text(file: DataFile, reading: Reading, chosen: str) -> Look:
             break
     if not rows:
         raise BadInputError(f"{file.name} has no usable text: 0 rows")
+    kind = KINDS[chosen or "text"]
+
+    def stored(row: bytes) -> dict[str, Any]:
+        text = row.decode()
+        values = (text,) if from_text is None else from_text(text)
+        return dict(zip(kind.schema.names, values, strict=True))
+
     return Look(
-        kind="text",
+        kind=chosen or "text",
         is_recognised=not chosen,
         layout="plain text",
         mapping={},
         rows=[
-            SeenRow(place=f"row {at}", values=_cut({"text": row.decode()}))
+            SeenRow(place=f"row {at}", values=_cut(stored(row)))
             for at, row in enumerate(rows[:SHOWN_ROWS], start=1)
         ],
         num_rows=min(len(rows), CHECKED_ROWS),

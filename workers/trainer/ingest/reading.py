@@ -1,6 +1,6 @@
 """From one data file to batches of checked rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,12 @@ from runspec import IngestSpec
 
 from trainer.errors import BadInputError
 from trainer.ingest.encoding import Utf8
-from trainer.ingest.errors import BadRowError, BadRows, HeldBackError
+from trainer.ingest.errors import (
+    BadRowError,
+    BadRows,
+    HeldBackError,
+    NoPreferenceError,
+)
 from trainer.ingest.files import DataFile, spool
 from trainer.ingest.formats.jsonl import (
     ArrayReader,
@@ -38,6 +43,9 @@ class Rows(NamedTuple):
     """For each row the bytes that identify it."""
     prompts: list[bytes]
     """For each the bytes that identify what it asks, where its kind asks."""
+    pairs: Sequence[tuple[bytes, bytes]] = ()
+    """For each the bytes that identify what is preferred to what; then the same,
+    whichever way round."""
 
 
 def made_of(kind: Kind, columns: list[list[Any]]) -> Rows:
@@ -52,7 +60,11 @@ def made_of(kind: Kind, columns: list[list[Any]]) -> Rows:
     rows = list(zip(*columns, strict=True))
     ask = kind.prompt_of
     prompts = [repr(ask(row)).encode() for row in rows] if ask else []
-    return Rows(batch, [repr(row).encode() for row in rows], prompts)
+    pairs = [
+        (repr(ordered).encode(), repr(either).encode())
+        for ordered, either in (map(kind.pair_of, rows) if kind.pair_of else ())
+    ]
+    return Rows(batch, [repr(row).encode() for row in rows], prompts, pairs)
 
 
 class HeldBack:
@@ -91,6 +103,8 @@ class Reading:
     notes: Notes
     bad: BadRows
     held: HeldBack
+    ties: BadRows = field(default_factory=BadRows)
+    """Rows that prefer neither of their answers."""
     num_cut: int = 0
     is_text_file: bool = False
     """Whether rows come from plain text rather than a table."""
@@ -173,12 +187,13 @@ def _table_batches(file: DataFile, source: Utf8, reading: Reading) -> Iterator[B
 
 
 def _text_rows(file: DataFile, source: Utf8, reading: Reading) -> Iterator[Rows]:
-    if reading.spec.dataset_kind != "text":
+    from_text = reading.kind.from_text
+    if reading.spec.dataset_kind != "text" and from_text is None:
         raise BadInputError(
             f"{file.name} is plain text; rows of {reading.spec.dataset_kind} need a "
             "table (jsonl, json, csv, tsv or parquet)"
         )
-    reading.is_text_file = True
+    reading.is_text_file = from_text is None
     reader = TextReader(
         source,
         file.name,
@@ -187,6 +202,12 @@ def _text_rows(file: DataFile, source: Utf8, reading: Reading) -> Iterator[Rows]
     )
     for batch in reader.batches(reading.notes):
         reading.num_cut += batch.num_cut
+        if from_text is not None:
+            made = [from_text(row.decode()) for row in batch.rows]
+            if made:
+                lists = [list(values) for values in zip(*made, strict=True)]
+                yield made_of(reading.kind, lists)
+            continue
         column = pa.array(batch.rows, pa.binary()).cast(pa.string())
         columns = pa.RecordBatch.from_arrays([column], schema=reading.kind.schema)
         yield Rows(columns, batch.rows, [])
@@ -294,6 +315,8 @@ def _checked_singly(
             good.append(check(value, mapping, most, notes))
         except HeldBackError as error:
             held.append((f"{prefix}{batch.unit} {place}", error))
+        except NoPreferenceError as error:
+            reading.ties.add(f"{prefix}{batch.unit} {place}", str(error))
         except BadRowError as error:
             bad.append((place, str(error)))
     if held:

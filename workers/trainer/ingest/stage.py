@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from runspec import IngestSpec
-from runspec.layout import DATASET_CARD, OUTPUT, DatasetCard, Split
+from runspec.layout import DATASET_CARD, OUTPUT, DatasetCard, PairFacts, Split
 
 from trainer.context import Context
 from trainer.errors import BadInputError, Stopped
@@ -66,12 +66,21 @@ def _ingest(spec: IngestSpec, context: Context, work: Path) -> None:
         held=HeldBack(work / "held.arrow", KINDS[spec.dataset_kind]),
     )
     keys, prompts = RowKeys(work / "keys"), RowKeys(work / "prompts")
+    pairs, eithers = RowKeys(work / "pairs"), RowKeys(work / "eithers")
     staging = Staging(work / "rows.arrow", reading.kind.schema)
-    with closing(keys), closing(prompts), closing(staging), closing(reading.held):
+    with (
+        closing(keys),
+        closing(prompts),
+        closing(staging),
+        closing(reading.held),
+        closing(pairs),
+        closing(eithers),
+    ):
         progress = _Progress(context)
         output = context.folder / OUTPUT
         output.mkdir(exist_ok=True)
-        staged = _Staged(staging, keys, prompts)
+        by_prompt = reading.kind.splits_by_prompt
+        staged = _Staged(staging, keys, prompts, pairs, eithers, by_prompt)
         _read(path, reading, staged, progress)
         _decide_held(reading, staged)
         _refuse_bad_rows(reading, output, keys.count)
@@ -129,15 +138,24 @@ class _Staged:
     rows: Staging
     keys: RowKeys
     prompts: RowKeys
+    pairs: RowKeys
+    """Of preferences: what is preferred to what."""
+    eithers: RowKeys
+    """Of preferences: the two answers, whichever is preferred."""
+    splits_by_prompt: bool = False
     is_unanswered: bool = False
     """Whether no conversation has a turn of the assistant."""
 
     def add(self, rows: Rows) -> None:
         """Keep some."""
         self.rows.add(rows.batch)
-        self.keys.add(rows.identities)
+        self.keys.add(rows.identities, rows.prompts if self.splits_by_prompt else None)
         if rows.prompts:
             self.prompts.add(rows.prompts)
+        if rows.pairs:
+            ordered, either = zip(*rows.pairs, strict=True)
+            self.pairs.add(list(ordered))
+            self.eithers.add(list(either))
 
     def shared_prompts(self) -> int:
         """Count different rows beyond the first with the same prompt."""
@@ -192,6 +210,12 @@ def _refuse_bad_rows(reading: Reading, output: Path, good: int) -> None:
             if reading.spec.bad_rows == "reject"
             else "No row is left.",
         )
+    if not good and reading.ties.count:
+        raise BadInputError(
+            f"{reading.spec.file_name} has no usable pair: none of its "
+            f"{reading.ties.count:,} rows prefers one answer",
+            advice="Send a file in which some rows do.",
+        )
     if not good:
         raise BadInputError(
             f"{reading.spec.file_name} has no usable text: 0 rows",
@@ -226,6 +250,7 @@ def _card(
     if validation.rows:
         splits["validation"] = validation
     distinct = keys.distinct()
+    pairs = _pair_facts(reading, staged, facts)
     _add_notes(reading, rows=keys.count, distinct=distinct, splits=splits)
     columns = reading.kind.schema.names
     content = [reading.spec.dataset_kind, *columns, train_sha256, validation_sha256]
@@ -251,8 +276,49 @@ def _card(
         mapping=reading.mapping,
         unanswered_rows=keys.count if staged.is_unanswered else 0,
         shared_prompts=staged.shared_prompts(),
+        pairs=pairs,
         **facts.as_card(),
     )
+
+
+def _pair_facts(reading: Reading, staged: _Staged, facts: Facts) -> PairFacts | None:
+    """Return what matters of pairs, and note what is odd in them."""
+    if 0 < facts.num_chat < facts.num_rows:
+        plain = facts.num_rows - facts.num_chat
+        reading.notes.add(
+            f"{facts.num_chat:,} rows are conversations and {plain:,} plain text: a "
+            "chat template is for the former alone"
+        )
+    if reading.kind.pair_of is None:
+        return None
+    pairs = staged.pairs.distinct()
+    found = facts.pairs.as_facts(
+        num_prompts=staged.prompts.distinct(),
+        contradictions=pairs - staged.eithers.distinct(),
+        repeated=staged.pairs.count - pairs,
+        ties=reading.ties.count,
+    )
+    _note_pairs(found, reading)
+    return found
+
+
+def _note_pairs(found: PairFacts, reading: Reading) -> None:
+    notes = reading.notes
+    if found.ties:
+        are = "row prefers" if found.ties == 1 else "rows prefer"
+        notes.add(
+            f"{found.ties:,} {are} neither answer, and did not become a pair: "
+            f"{reading.ties.summary()}"
+        )
+    if found.contradictions:
+        are = "pair is" if found.contradictions == 1 else "pairs are"
+        notes.add(
+            f"{found.contradictions:,} {are} contradicted by another: the same two "
+            "answers to the same prompt, preferred the other way round"
+        )
+    if found.blank_differences:
+        are = "pair differs" if found.blank_differences == 1 else "pairs differ"
+        notes.add(f"{found.blank_differences:,} {are} in white space alone")
 
 
 def _add_notes(

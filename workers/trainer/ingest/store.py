@@ -180,6 +180,8 @@ def row_lengths(batch: pa.RecordBatch) -> NDArray[np.int64]:
 def text_lengths(column: "pa.Array[Any]") -> NDArray[np.int64]:
     """Return the number of characters in each value of a column; of turns, what is
     said and called."""
+    if _is_number(column.type):
+        return np.zeros(len(column), np.int64)
     if not pa.types.is_list(column.type):
         counts = pc.call_function("utf8_length", [column])
         filled: pa.Array[Any] = pc.call_function("coalesce", [counts, pa.scalar(0)])
@@ -209,8 +211,12 @@ def list_lengths(column: "pa.Array[Any]") -> NDArray[np.int64]:
 def _leaves(column: "pa.Array[Any]") -> Iterator[tuple[NDArray[np.int64], memoryview]]:
     """Return sizes and bytes of all texts in a column, whatever they are nested in.
 
-    A text that is not there has the size -1; lists give their lengths, and no bytes.
+    A text that is not there has the size -1; lists give their lengths, and no bytes;
+    numbers give what they are for a size, in pairs: whether there is one, and its bits.
     """
+    if _is_number(column.type):
+        yield _bits(column), memoryview(b"")
+        return
     if pa.types.is_list(column.type):
         yield list_lengths(column), memoryview(b"")
         for field in items(column).flatten():
@@ -220,6 +226,19 @@ def _leaves(column: "pa.Array[Any]") -> Iterator[tuple[NDArray[np.int64], memory
     if column.null_count:
         sizes[column.is_null().to_numpy(zero_copy_only=False)] = -1
     yield sizes, _content(column)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_primitive(kind)
+
+
+def _bits(column: "pa.Array[Any]") -> NDArray[np.int64]:
+    """Return for each number whether it is there, and its bits as a double has them."""
+    there = column.is_valid().to_numpy(zero_copy_only=False).astype(np.int64)
+    values = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+    doubles = pc.call_function("coalesce", [values, pa.scalar(0, values.type)])
+    numbers = doubles.to_numpy(zero_copy_only=False).astype("<f8")
+    return np.stack([there, numbers.view("<i8")], axis=1).ravel()
 
 
 def _num_leaves(kind: pa.DataType) -> int:

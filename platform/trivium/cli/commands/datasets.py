@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 from typing import IO, Any, Self
+from urllib.parse import urlencode
 
 from trivium.cli import show
 from trivium.cli.commands.context import Context, Nouns, add_most, add_noun, add_verb
@@ -14,7 +15,9 @@ from trivium.cli.wire import Json
 
 OWN_FIELDS = ("source", "file_name", "dataset_kind", "columns")
 """Settings that are said in other ways than by a flag of their own name."""
-KINDS = "text, instructions, conversations, text-to-text or labelled"
+KINDS = (
+    "text, instructions, conversations, text-to-text, labelled, preferences or prompts"
+)
 
 
 def add(nouns: Nouns) -> None:
@@ -29,6 +32,24 @@ def add(nouns: Nouns) -> None:
     rows.add_argument("--split", default="train", choices=("train", "validation"))
     rows.add_argument("--offset", type=int, default=0, metavar="N")
     rows.add_argument("--most", type=int, default=10, metavar="N", help="at most 100")
+
+    download = add_verb(
+        verbs, "download", "fetch the rows of a version as JSON lines", download_rows
+    )
+    download.add_argument("id", type=int, metavar="ID")
+    download.add_argument("file", type=Path, metavar="FILE")
+    download.add_argument(
+        "--version", type=int, metavar="N", help="default: the newest"
+    )
+    download.add_argument(
+        "--split", default="", choices=("train", "validation"), help="default: all"
+    )
+    download.add_argument(
+        "--form",
+        default="",
+        choices=("explicit", "implicit", "kto"),
+        help="preferences as TRL reads them; default: as stored",
+    )
 
     upload = add_verb(verbs, "upload", "send a file and ingest it", upload_file)
     upload.add_argument("file", type=Path, metavar="FILE")
@@ -156,6 +177,24 @@ def print_rows(context: Context) -> int:
         return 0
     for item in found["items"]:
         show.print_line(json.dumps(item["values"], ensure_ascii=False))
+    return 0
+
+
+def download_rows(context: Context) -> int:
+    """Fetch all rows of a version, or of a split of it, into a file."""
+    args = context.args
+    address = f"/datasets/{args.id}"
+    number = args.version or context.client.get(address)["newest_version"]["number"]
+    chosen = {"split": args.split, "form": args.form}
+    query = urlencode({name: value for name, value in chosen.items() if value})
+    context.client.download(
+        f"{address}/versions/{number}/rows.jsonl?{query}", args.file, lambda _: None
+    )
+    size = args.file.stat().st_size
+    if context.is_json:
+        show.print_json({"file": str(args.file), "bytes": size})
+    else:
+        show.print_line(f"{show.bytes_text(size)} in {args.file}")
     return 0
 
 

@@ -15,7 +15,9 @@ from trivium.cli.wire import Json
 STARTABLE = ("tokenizer", "pretrain", "sft")
 CHECKED = ("pretrain", "sft")
 """Kinds that have a preflight."""
-KINDS = ("ingest", *STARTABLE, "preflight", "import")
+KINDS = (
+    "ingest", *STARTABLE, "preflight", "import", "generate", "judge", "export",
+)  # fmt: skip
 STATES = (
     "waiting", "queued", "running", "pausing",
     "paused", "succeeded", "failed", "cancelled",

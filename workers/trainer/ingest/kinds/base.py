@@ -77,6 +77,12 @@ class Kind:
     raises BadRowError, or HeldBackError."""
     prompt_of: Callable[[tuple[Any, ...]], Any] | None = None
     """What of a good row is asked, without the answer, where rows have one."""
+    pair_of: Callable[[tuple[Any, ...]], tuple[Any, Any]] | None = None
+    """What of a good row is preferred to what; then the same, whichever way round."""
+    from_text: Callable[[str], tuple[Any, ...]] | None = None
+    """Makes a row of a plain text file's, where rows may be that plain."""
+    splits_by_prompt: bool = False
+    """Whether all rows of one prompt stand on one side of the split."""
     check_all: Callable[[list[Any], Mapping, int], list[list[Any]] | None] | None = None
     """Checks many rows at once, where nothing is wrong with any: returns columns;
     None sends them through `check` one by one. Only for speed."""

@@ -13,6 +13,7 @@ from trainer.ingest.errors import BadRowError, HeldBackError, shown
 from trainer.ingest.kinds.base import Kind, Mapping, column_value, optional_text
 from trainer.ingest.kinds.choosing import chooser
 from trainer.ingest.kinds.messages import (
+    TURN,
     Turn,
     as_json_list,
     best_path,
@@ -32,7 +33,8 @@ def check(
     system = optional_text(row, mapping, "system", max_characters, notes)
     if system and turns[0]["role"] != "system":
         turns.insert(0, {"role": "system", "content": system, "tool_calls": None})
-    _check_order(turns, notes)
+    if check_order(turns, notes) != "assistant":
+        notes.add("some conversations end with a turn that nobody answers")
     size = sum(len(turn["content"]) for turn in turns)
     if size > max_characters:
         raise BadRowError(
@@ -65,8 +67,8 @@ def _turns(row: Any, mapping: Mapping, most: int, notes: Notes) -> list[Turn]:
     return read_turns(value, column, most, notes)
 
 
-def _check_order(turns: list[Turn], notes: Notes) -> None:
-    """Refuse turns in an order that no template could write.
+def check_order(turns: list[Turn], notes: Notes) -> str:
+    """Refuse turns in an order that no template could write; return who ends.
 
     Raises:
         BadRowError: the first such turn is named.
@@ -86,8 +88,7 @@ def _check_order(turns: list[Turn], notes: Notes) -> None:
                 "template may refuse them"
             )
         before = role
-    if before != "assistant":
-        notes.add("some conversations end with a turn that nobody answers")
+    return before
 
 
 def _tools(row: Any, mapping: Mapping) -> str | None:
@@ -116,9 +117,6 @@ def prompt_of(values: tuple[Any, ...]) -> Any:
     return turns[:last]
 
 
-TURN = pa.struct(
-    [("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.string())]
-)
 CONVERSATIONS = Kind(
     schema=pa.schema([("messages", pa.list_(TURN)), ("tools", pa.string())]),
     choose=chooser("conversations"),

@@ -11,12 +11,18 @@ equal rows on both sides of a split. What the others were ranked for is preferen
 import json
 from typing import Any
 
+import pyarrow as pa
+
 from trainer.ingest.errors import BadRowError, shown
 from trainer.ingest.kinds.base import clean_text, type_name
 from trainer.ingest.rows import Notes
 
 Turn = dict[str, Any]
 """`role`, `content`, and `tool_calls` as JSON or None."""
+TURN = pa.struct(
+    [("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.string())]
+)
+"""A turn as it is stored."""
 
 ROLES = {
     "system": "system",
@@ -66,6 +72,17 @@ def _from_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def text_turn(role: str, content: str) -> Turn:
+    """Return a turn that only says something."""
+    return {"role": role, "content": content, "tool_calls": None}
+
+
+def as_list(value: Any) -> list[Any] | None:
+    """Return a list, or JSON text of one; nothing where it is neither."""
+    found = _from_json(value) if isinstance(value, str) else value
+    return found if isinstance(found, list) else None
 
 
 def as_json_list(value: Any) -> str | None:

@@ -1,0 +1,109 @@
+"""What models are asked: the rows of a dataset, as one prompt each."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from runspec.labels import Messages
+from runspec.layout import DATASET_CARD, DatasetCard
+
+READ_ROWS = 256
+COLUMNS = ("prompt", "is_chat", "category", "chosen", "rejected", "messages")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One prompt, and how it was answered elsewhere, if it was."""
+
+    number: int
+    """Over all splits, from 0."""
+    turns: Messages
+    is_chat: bool
+    category: str = ""
+    chosen: str = ""
+    rejected: str = ""
+
+    @property
+    def text(self) -> str:
+        """What goes on with bare text is given: the last thing a person said."""
+        if not self.is_chat:
+            return "".join(turn["content"] for turn in self.turns)
+        said = [turn["content"] for turn in self.turns if turn["role"] == "user"]
+        return said[-1] if said else ""
+
+    @property
+    def messages(self) -> Messages:
+        """What a chat model is given."""
+        if self.is_chat:
+            return self.turns
+        return [{"role": "user", "content": self.text}]
+
+
+class Rows:
+    """The prompts of a dataset, read anew by each who goes through them."""
+
+    def __init__(self, folder: Path, most: int = 0) -> None:
+        """Look at the card; `most` are read, all where it is 0."""
+        self.folder = folder
+        raw = (folder / DATASET_CARD).read_text()
+        self.card = DatasetCard.model_validate_json(raw)
+        self.total = min(most, self.card.rows) if most else self.card.rows
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield the rows in order, training rows first."""
+        for number, stored in enumerate(islice(self._stored(), self.total)):
+            yield row_of(stored, number, self.card.kind)
+
+    def _stored(self) -> Iterator[dict[str, Any]]:
+        splits = self.card.splits
+        for name in sorted(splits, key=split_order):
+            for shard in splits[name].shards:
+                file = pq.ParquetFile(self.folder / shard)
+                there = [one for one in COLUMNS if one in file.schema_arrow.names]
+                for batch in file.iter_batches(READ_ROWS, columns=there):
+                    yield from batch.to_pylist()
+
+
+def split_order(name: str) -> tuple[bool, str]:
+    """Put the training split first."""
+    return name != "train", name
+
+
+def row_of(stored: dict[str, Any], number: int, kind: str) -> Row:
+    """Return a stored row as a prompt."""
+    if kind == "conversations":
+        turns = [message_of(turn) for turn in stored["messages"]]
+        return Row(number, before_last_answer(turns), is_chat=True)
+    return Row(
+        number,
+        [message_of(turn) for turn in stored["prompt"]],
+        is_chat=bool(stored["is_chat"]),
+        category=stored.get("category") or "",
+        chosen=answer_text(stored.get("chosen") or ()),
+        rejected=answer_text(stored.get("rejected") or ()),
+    )
+
+
+def message_of(turn: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored turn as templates and servers take it."""
+    message = {"role": turn["role"], "content": turn["content"] or ""}
+    if turn.get("tool_calls"):
+        message["tool_calls"] = json.loads(turn["tool_calls"])
+    return message
+
+
+def before_last_answer(turns: Messages) -> Messages:
+    """Return the turns before the assistant's last one; all, where it said nothing."""
+    answered = [at for at, turn in enumerate(turns) if turn["role"] == "assistant"]
+    return turns[: answered[-1]] if answered else turns
+
+
+def answer_text(turns: Any) -> str:
+    """Return an answer as one text; one of several turns says who speaks."""
+    if len(turns) == 1:
+        return str(turns[0]["content"] or "")
+    return "\n\n".join(f"{turn['role']}: {turn['content'] or ''}" for turn in turns)
