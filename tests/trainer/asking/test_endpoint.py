@@ -150,6 +150,12 @@ def test_a_refused_key_ends_the_run_at_once_and_is_never_told(
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
+def test_nothing_is_asked_without_the_key_it_takes(ask):
+    with serving(echo) as server, pytest.raises(BadInputError, match="given none"):
+        ask(server.url, key_variable=VARIABLE)
+    assert not server.asked
+
+
 def test_an_endpoint_that_never_answers_is_told_of(ask):
     with pytest.raises(BadInputError, match=r"does not answer \(ConnectError\)"):
         ask("http://127.0.0.1:9/v1")
