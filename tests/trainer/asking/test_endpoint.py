@@ -33,7 +33,7 @@ VARIABLE = "TRIVIUM_ENDPOINT_KEY_1"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(endpoint, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(endpoint, "BACKOFF_S", 0.002)
 
 
 @pytest.fixture
