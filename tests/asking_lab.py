@@ -178,6 +178,12 @@ def asked_text(body: dict[str, Any]) -> str:
     return body["messages"][-1]["content"] if "messages" in body else body["prompt"]
 
 
+class Listener(ThreadingHTTPServer):
+    """Takes all who come at once; who is turned away knocks again after a second."""
+
+    request_queue_size = 64
+
+
 @contextmanager
 def serving(answer: Callable[[dict[str, Any]], Answered]) -> Iterator[Server]:
     """Serve on a real socket."""
@@ -185,6 +191,7 @@ def serving(answer: Callable[[dict[str, Any]], Answered]) -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet, or the second waits
 
         def do_POST(self) -> None:
             size = int(self.headers["Content-Length"])
@@ -204,7 +211,7 @@ def serving(answer: Callable[[dict[str, Any]], Answered]) -> Iterator[Server]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener = Listener(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=listener.serve_forever, args=(0.05,))
     thread.start()
     server.url = f"http://127.0.0.1:{listener.server_port}/v1"

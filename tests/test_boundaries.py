@@ -50,7 +50,8 @@ def test_the_supervisor_never_loads_torch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", ["trainer.main", "trainer.ingest", "trainer.tokenizer"]
+    "stage",
+    ["trainer.main", "trainer.ingest", "trainer.tokenizer", "trainer.judging"],
 )
 def test_the_trainer_knows_nothing_of_django(stage: str, tmp_path: Path) -> None:
     loaded = modules_loaded_by(f"import {stage}", tmp_path)

@@ -33,7 +33,7 @@ VARIABLE = "TRIVIUM_ENDPOINT_KEY_1"
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(endpoint, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(endpoint, "BACKOFF_S", 0.002)
 
 
 @pytest.fixture
@@ -148,6 +148,12 @@ def test_a_refused_key_ends_the_run_at_once_and_is_never_told(
     files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+def test_nothing_is_asked_without_the_key_it_takes(ask):
+    with serving(echo) as server, pytest.raises(BadInputError, match="given none"):
+        ask(server.url, key_variable=VARIABLE)
+    assert not server.asked
 
 
 def test_an_endpoint_that_never_answers_is_told_of(ask):

@@ -5,9 +5,11 @@ import email.utils
 import json
 import logging
 import os
+import ssl
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -62,12 +64,21 @@ class Endpoint:
     """One model of a server, and what is known of what it takes."""
 
     def __init__(self, source: Source, *, has_answered: bool = False) -> None:
-        """Take the key from the environment; nothing is asked yet."""
+        """Take the key from the environment; nothing is asked yet.
+
+        Raises:
+            BadInputError: it needs a key, and none is there.
+        """
         self.source = source
         self.has_answered = has_answered
         """Whether it is known to have answered: it may again, then."""
         self.owner = source.id.partition("/")[0]
         self._key = os.environ.get(source.key_variable, "")
+        if source.key_variable and not self._key:
+            raise BadInputError(
+                f"endpoint {self.owner} needs a key, and this process was given none",
+                "Retry the run; if it stays, let a worker without Ray do it.",
+            )
         self._left_out: set[str] = set()
         """Settings it refused."""
         self._folds_system = False
@@ -125,6 +136,7 @@ class Endpoint:
             timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S),
             follow_redirects=False,
             trust_env=False,
+            verify=_trusted(),
         )
 
     async def _ask(self, client: httpx.AsyncClient, question: Question) -> Outcome:
@@ -264,6 +276,12 @@ class Endpoint:
         return BadInputError(
             error, "Nothing was answered: test the endpoint on its page, then retry."
         )
+
+
+@lru_cache(maxsize=1)
+def _trusted() -> ssl.SSLContext:
+    """Return whose certificates are believed; reading them takes a while."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _first_of(

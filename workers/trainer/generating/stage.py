@@ -170,7 +170,8 @@ class Work:
             prompt = (
                 Prompt(messages=tuple(row.messages))
                 if self.is_chat
-                else Prompt(text=row.text)
+                # Unchecked: one that is far too long shall fail alone.
+                else Prompt.model_construct(text=row.text)
             )
             yield Question(row.number, prompt, seeded)
 
