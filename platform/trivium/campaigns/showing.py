@@ -1,6 +1,6 @@
 """A task as the labeling page draws it: sides instead of answers, and no names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -100,36 +100,34 @@ def turns_of(messages: list[dict[str, Any]]) -> list[Turn]:
 
 def _asks(questions: Questions, draft: dict[str, Any]) -> Iterator[Ask]:
     """Yield what a campaign asks beside the choice, filled in from a draft."""
-
-    def one(name: str, title: str, key: str, said: Any, options: Any, how: str) -> Ask:
-        found = [Option(str(v), word, said == v) for v, word in options]
-        return Ask(name, title, "one", key, how == "optional", found)
-
     if questions.strength != "off":
-        yield one(
-            "strength", "By how much?", "s", draft["strength"], STRENGTHS.items(),
-            questions.strength,
-        )  # fmt: skip
+        scale = _options(STRENGTHS.items(), [draft["strength"]])
+        is_optional = questions.strength == "optional"
+        yield Ask("strength", "By how much?", "one", "s", is_optional, scale)
     if questions.axes != "off":
+        is_optional = questions.axes == "optional"
         for (axis, title), key in zip(AXES.items(), "qwe", strict=True):
-            yield one(
-                f"axis-{axis}", f"More {title.lower()}", key,
-                draft["axes"].get(axis), AXIS_OPTIONS, questions.axes,
-            )  # fmt: skip
+            sides = _options(AXIS_OPTIONS, [draft["axes"].get(axis)])
+            named = f"More {title.lower()}"
+            yield Ask(f"axis-{axis}", named, "one", key, is_optional, sides)
     if questions.acceptable != "off":
+        is_optional = questions.acceptable == "optional"
         for side, key in zip(SIDES, "zx", strict=True):
-            chosen = {True: "yes", False: "no"}.get(draft["acceptable"].get(side))
-            yield one(
-                f"acceptable-{side}", f"Would the {side} one do?", key, chosen,
-                [("yes", "Yes"), ("no", "No")], questions.acceptable,
-            )  # fmt: skip
+            said = {True: "yes", False: "no"}.get(draft["acceptable"].get(side))
+            found = _options((("yes", "Yes"), ("no", "No")), [said])
+            named = f"Would the {side} one do?"
+            yield Ask(f"acceptable-{side}", named, "one", key, is_optional, found)
     if questions.reasons != "off":
-        tags = [Option(tag, tag, tag in draft["reasons"]) for tag in questions.reason_tags]
+        tags = _options(((tag, tag) for tag in questions.reason_tags), draft["reasons"])
         is_optional = questions.reasons == "optional"
         yield Ask("reasons", "Why?", "many", "r", is_optional, tags)
     if questions.note != "off":
         is_optional = questions.note == "optional"
         yield Ask("note", "Note", "text", "n", is_optional, text=draft["note"])
+
+
+def _options(pairs: Iterable[tuple[Any, str]], chosen: Sequence[Any]) -> list[Option]:
+    return [Option(str(value), word, value in chosen) for value, word in pairs]
 
 
 def to_answer(side: str, shown_left: str) -> str:
@@ -166,14 +164,13 @@ def side_draft(task: Assignment) -> dict[str, Any]:
 
 
 def details_of(data: Any, shown_left: str) -> Details:
-    """Return what a form says beside the choice, by answers; unknown words are left out.
+    """Return what a form says beside the choice, by answers.
 
+    Words that mean nothing here are left out.
     `data` is a QueryDict with `strength`, `axis-helpful`…, `acceptable-left`,
     `acceptable-right`, `reasons` and `note`.
     """
-    axes = {
-        axis: to_answer(data.get(f"axis-{axis}", ""), shown_left) for axis in AXES
-    }
+    axes = {axis: to_answer(data.get(f"axis-{axis}", ""), shown_left) for axis in AXES}
     acceptable = {
         to_answer(side, shown_left): {"yes": True, "no": False}.get(
             data.get(f"acceptable-{side}", "")
@@ -197,7 +194,7 @@ def details_of(data: Any, shown_left: str) -> Details:
 
 
 def is_quick(campaign: Campaign) -> bool:
-    """Whether choosing sends the vote: nothing but how much better is asked beside it."""
+    """Whether choosing sends the vote: beside it only the strength may be said."""
     questions = Questions.model_validate(campaign.questions)
     beside = {
         questions.axes, questions.acceptable, questions.reasons, questions.note,

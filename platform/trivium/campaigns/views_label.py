@@ -49,7 +49,6 @@ def label(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     guideline = seat.campaign.guidelines.last()
     context = {
         **tasks_context(seat),
-        "is_quick": is_quick(seat.campaign),
         "labeler": labeler,
         "progress": progress_of(seat.campaign),
         "guideline": guideline,
@@ -220,6 +219,7 @@ def tasks_context(seat: Seat, first: Assignment | None = None) -> dict[str, Any]
         "seat": seat,
         "tasks": [shown(tasks[task.pk]) for task in held],
         "num_mine": mine.count(),
+        "is_quick": is_quick(seat.campaign),
         "is_harm_spent": handing_out.is_harm_spent(seat.campaign, seat.user),
     }
 
