@@ -8,6 +8,7 @@ from trivium.campaigns import making
 from trivium.campaigns.chance import place_of
 from trivium.campaigns.models import Campaign, Item
 from trivium.comparisons.models import Comparison
+from trivium.datasets.models import Dataset, DatasetVersion
 from trivium.playground.models import Generation
 from trivium.projects.models import Project
 
@@ -72,5 +73,18 @@ def make_campaign(project: Project, bob: User) -> Callable[..., Campaign]:
         )
         fill(campaign, num_items)
         return campaign
+
+    return make
+
+
+@pytest.fixture
+def make_prompts(project: Project) -> Callable[[], DatasetVersion]:
+    """Return a maker of a dataset of prompts that is ready; its rows are not there."""
+
+    def make() -> DatasetVersion:
+        dataset = Dataset.objects.create(project=project, name="Asked", kind="prompts")
+        return DatasetVersion.objects.create(
+            dataset=dataset, number=1, path="datasets/x"
+        )
 
     return make
