@@ -18,7 +18,13 @@ from trivium.campaigns.access import Seat, take_seat
 from trivium.campaigns.errors import LabelingError
 from trivium.campaigns.models import Assignment, Labeler
 from trivium.campaigns.queries import progress_of
-from trivium.campaigns.showing import details_of, is_quick, shown, to_answer
+from trivium.campaigns.showing import (
+    SIDES,
+    details_of,
+    is_quick,
+    shown,
+    to_answer,
+)
 from trivium.comparisons.models import Vote
 from trivium.comparisons.services import VoteConflictError
 from trivium.http import SignedInRequest
@@ -37,6 +43,7 @@ FLAG_REASONS = (
     "It holds private data",
     "It is harmful and was not marked so",
 )
+CHOICES = (*SIDES, Vote.Choice.TIE, Vote.Choice.BOTH_BAD)
 CONFLICT = 409
 
 
@@ -65,29 +72,23 @@ def label(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
 def cast(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     """Take a vote, and answer with what is next."""
     seat = labelers_seat(request, slug, pk)
-    task = task_of(request)
     side = request.POST.get("choice", "")
-    choice = to_answer(side, task.shown_left) if task else side
-    if choice not in Vote.Choice.values or side in {"a", "b"}:
+    if side not in CHOICES:
         return refused(request, seat, "Choose a side, a tie, or both bad.", 422)
+    task = task_of(request)
+    if task is None:
+        if was_counted(request):  # the answer was lost on its way, or it was undone
+            return answered(request, seat)
+        gone = "This task is not yours any more. Here is the next one."
+        return refused(request, seat, gone, CONFLICT)
     try:
-        if task is None:
-            # Perhaps it was counted before, and its answer was lost on the way.
-            voted = Vote.objects.filter(
-                key=request.POST.get("key", ""), labeler=request.user
-            ).first()
-            if voted is None:
-                raise LabelingError(
-                    "This task is not yours any more. Here is the next one."
-                )
-        else:
-            voting.cast_vote(
-                labeler=request.user,
-                key=task.key,
-                choice=choice,
-                details=details_of(request.POST, task.shown_left),
-                ms_active=whole(request.POST.get("ms_active", "")),
-            )
+        voting.cast_vote(
+            labeler=request.user,
+            key=task.key,
+            choice=to_answer(side, task.shown_left),
+            details=details_of(request.POST, task.shown_left),
+            ms_active=whole(request.POST.get("ms_active", "")),
+        )
     except (LabelingError, VoteConflictError) as error:
         return refused(request, seat, sentence(error), CONFLICT)
     return answered(request, seat)
@@ -200,6 +201,12 @@ def task_of(request: SignedInRequest) -> Assignment | None:
     """Return the labeler's own task of the key that was sent."""
     mine = Assignment.objects.filter(labeler=request.user)
     return mine.filter(key=request.POST.get("key", "")).first()
+
+
+def was_counted(request: SignedInRequest) -> bool:
+    """Whether a vote came with the key that was sent."""
+    key = request.POST.get("key", "")
+    return Vote.objects.filter(key=key, labeler=request.user).exists()
 
 
 def tasks_context(seat: Seat, first: Assignment | None = None) -> dict[str, Any]:
