@@ -6,6 +6,9 @@ from trivium.api.auth import ApiRequest, BearerToken, BrowserSession
 from trivium.api.document import DescribedApi
 from trivium.api.errors import add_handlers
 from trivium.api.parsing import StrictParser, refuse_unknown_parameters
+from trivium.campaigns.api import router as campaigns
+from trivium.campaigns.labeling_api import router as labeling
+from trivium.campaigns.results_api import router as results
 from trivium.comparisons.api import router as comparisons
 from trivium.comparisons.api import voting as votes
 from trivium.datasets.api import router as datasets
@@ -70,6 +73,7 @@ def build_api() -> NinjaAPI:
         "models": models,
         "runs": runs,
         "sweeps": sweeps,
+        "campaigns": campaigns,
         "comparisons": comparisons,
         "votes": votes,
         "generations": generations,
@@ -81,6 +85,8 @@ def build_api() -> NinjaAPI:
     built.add_router("/runs", watching, tags=["runs"])
     built.add_router("/runs", comparing, tags=["runs"])
     built.add_router("/runs", starting_sweeps, tags=["runs"])
+    built.add_router("/campaigns", labeling, tags=["campaigns"])
+    built.add_router("/campaigns", results, tags=["campaigns"])
     return built
 
 

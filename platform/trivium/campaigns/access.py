@@ -7,12 +7,13 @@ may label and their own figures: results would tell them which model to prefer.
 from dataclasses import dataclass
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from trivium.accounts.models import User
-from trivium.campaigns.models import Campaign
-from trivium.campaigns.queries import get_campaign, may_label
-from trivium.projects.models import Project, Role
+from trivium.campaigns.models import Campaign, Labeler
+from trivium.campaigns.queries import campaigns_visible_to, get_campaign, may_label
+from trivium.projects.models import Membership, Project, Role
 from trivium.projects.queries import get_project, role_in
 
 
@@ -48,13 +49,31 @@ def take_seat(user: User, slug: str, pk: int) -> Seat:
         Http404: they are strangers, there is no such campaign, or they are labelers
             of the project who were not invited to it.
     """
-    project = get_project(user, slug)
-    campaign = get_campaign(user, project, pk)
-    role = role_in(user, project)
-    assert role is not None
-    if role == Role.LABELER and not may_label(user, campaign):
+    seat = seat_before(user, get_campaign(user, get_project(user, slug), pk))
+    if seat.role == Role.LABELER and not seat.may_label:
         raise Http404("no such campaign")
-    return Seat(user, project, campaign, role)
+    return seat
+
+
+def seat_before(user: User, campaign: Campaign) -> Seat:
+    """Return a person's place before a campaign of `campaigns_seen_by`."""
+    role = role_in(user, campaign.project)
+    assert role is not None
+    return Seat(user, campaign.project, campaign, role)
+
+
+def campaigns_seen_by(user: User) -> QuerySet[Campaign]:
+    """Return the campaigns a person has a seat before, as `take_seat` decides it."""
+    rows = campaigns_visible_to(user)
+    if user.is_staff:
+        return rows
+    labels_in = Membership.objects.filter(user=user, role=Role.LABELER)
+    invited = Labeler.objects.filter(user=user, is_invited=True)
+    return rows.filter(
+        ~Q(project__in=labels_in.values("project"))
+        | Q(is_restricted=False)
+        | Q(pk__in=invited.values("campaign"))
+    )
 
 
 def engineers_seat(user: User, slug: str, pk: int) -> Seat:
@@ -64,7 +83,11 @@ def engineers_seat(user: User, slug: str, pk: int) -> Seat:
         Http404: as `take_seat`.
         PermissionDenied: the role is too low.
     """
-    seat = take_seat(user, slug, pk)
+    return require_engineer(take_seat(user, slug, pk))
+
+
+def require_engineer(seat: Seat) -> Seat:
+    """Return a seat if it is an engineer's; PermissionDenied says why not."""
     if not seat.is_engineer:
         raise PermissionDenied(
             f"Your role in {seat.project} is {seat.role.label.lower()}; this needs "
@@ -80,10 +103,24 @@ def readers_seat(user: User, slug: str, pk: int) -> Seat:
         Http404: as `take_seat`.
         PermissionDenied: they label, and results would sway them.
     """
-    seat = take_seat(user, slug, pk)
+    return require_reader(take_seat(user, slug, pk))
+
+
+def require_reader(seat: Seat) -> Seat:
+    """Return a seat if it sees results; PermissionDenied says why not."""
     if not seat.sees_results:
         raise PermissionDenied(
             "Labelers do not see results: knowing which model is ahead would sway "
             "their votes."
+        )
+    return seat
+
+
+def require_labeler(seat: Seat) -> Seat:
+    """Return a seat if its owner may vote; PermissionDenied says why not."""
+    if not seat.may_label:
+        raise PermissionDenied(
+            "You may look at this campaign, but not vote in it. An engineer of the "
+            "project can invite you."
         )
     return seat

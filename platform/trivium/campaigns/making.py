@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max, Q, QuerySet
 from django.utils import timezone
 from runspec import GenerateSpec
 from runspec.serving import Sampling
@@ -46,15 +46,10 @@ def create_campaign(
     Raises:
         SubmitError: the name is missing or taken.
     """
-    cleaned = clean_name(name)
-    if not cleaned:
-        raise SubmitError("give the campaign a name", field="name")
-    if Campaign.objects.filter(project=project, name=cleaned).exists():
-        raise SubmitError(f"there is a campaign named {cleaned!r}", field="name")
     campaign = Campaign.objects.create(
         project=project,
         created_by=created_by,
-        name=cleaned,
+        name=_unused_name(project.campaigns.all(), name),
         questions=(questions or Questions()).model_dump(mode="json"),
         is_restricted=labelers is not None,
         **settings,
@@ -131,6 +126,32 @@ def change_campaign(campaign: Campaign, **changes: Any) -> None:
             _spread_overlap(campaign)
 
 
+@transaction.atomic
+def revise_campaign(campaign: Campaign, **wanted: Any) -> None:
+    """Change the settings that differ from those wanted.
+
+    `wanted` are fields of `Campaign`, and `labelers` as `create_campaign` takes them.
+
+    Raises:
+        SubmitError: the name is missing, or another campaign has it.
+    """
+    if "name" in wanted:
+        others = campaign.project.campaigns.exclude(pk=campaign.pk)
+        wanted["name"] = _unused_name(others, wanted["name"])
+    people = wanted.pop("labelers", ())
+    if people != ():
+        wanted["is_restricted"] = people is not None
+    changes = {
+        field: value
+        for field, value in wanted.items()
+        if getattr(campaign, field) != value
+    }
+    if changes:
+        change_campaign(campaign, **changes)
+    if people:
+        invite(campaign, people)
+
+
 def pause_campaign(campaign: Campaign) -> None:
     """Hand nothing out any more; votes on what is out still count."""
     _move(campaign, [Campaign.State.OPEN], Campaign.State.PAUSED)
@@ -198,6 +219,16 @@ def answerer_of(
         sampling_sha256=hashlib.sha256(written.encode()).hexdigest(),
         defaults={"title": title, "sampling": sampling},
     )[0]
+
+
+def _unused_name(others: QuerySet[Campaign], raw: str) -> str:
+    """Return a name, cleaned; raises SubmitError where it cannot be had."""
+    name = clean_name(raw)
+    if not name:
+        raise SubmitError("give the campaign a name", field="name")
+    if others.filter(name=name).exists():
+        raise SubmitError(f"there is a campaign named {name!r}", field="name")
+    return name
 
 
 def _spread_overlap(campaign: Campaign) -> None:

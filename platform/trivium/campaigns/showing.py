@@ -145,21 +145,25 @@ def to_side(answer: str, shown_left: str) -> str:
 
 def side_draft(task: Assignment) -> dict[str, Any]:
     """Return what was filled in so far, by sides."""
-    draft = task.draft or {}
+    return by_sides(task.draft or {}, task.shown_left)
+
+
+def by_sides(said: dict[str, Any], shown_left: str) -> dict[str, Any]:
+    """Return what a draft or a vote says of answers A and B, by sides."""
     acceptable = {
-        to_side(answer, task.shown_left): draft.get(f"acceptable_{answer}")
+        to_side(answer, shown_left): said.get(f"acceptable_{answer}")
         for answer in ("a", "b")
     }
     return {
-        "choice": to_side(draft.get("choice") or "", task.shown_left),
-        "strength": draft.get("strength"),
+        "choice": to_side(said.get("choice") or "", shown_left),
+        "strength": said.get("strength"),
         "axes": {
-            axis: to_side(said, task.shown_left)
-            for axis, said in (draft.get("axes") or {}).items()
+            axis: to_side(one, shown_left)
+            for axis, one in (said.get("axes") or {}).items()
         },
         "acceptable": acceptable,
-        "reasons": list(draft.get("reasons") or ()),
-        "note": draft.get("note") or "",
+        "reasons": list(said.get("reasons") or ()),
+        "note": said.get("note") or "",
     }
 
 

@@ -8,13 +8,12 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from trivium.campaigns import handing_out, voting
-from trivium.campaigns.access import Seat, take_seat
+from trivium.campaigns.access import Seat, require_labeler, take_seat
 from trivium.campaigns.errors import LabelingError
 from trivium.campaigns.models import Assignment, Labeler
 from trivium.campaigns.queries import progress_of
@@ -188,13 +187,7 @@ def labelers_seat(request: SignedInRequest, slug: str, pk: int) -> Seat:
     Raises:
         Http404, PermissionDenied: they may not.
     """
-    seat = take_seat(request.user, slug, pk)
-    if not seat.may_label:
-        raise PermissionDenied(
-            "You may look at this campaign, but not vote in it. An engineer of the "
-            "project can invite you."
-        )
-    return seat
+    return require_labeler(take_seat(request.user, slug, pk))
 
 
 def task_of(request: SignedInRequest) -> Assignment | None:

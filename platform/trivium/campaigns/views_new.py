@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
@@ -20,13 +19,12 @@ from trivium.campaigns.forms import (
     answerer_forms,
     answerers_of,
 )
-from trivium.campaigns.making import change_campaign, invite
+from trivium.campaigns.making import revise_campaign
 from trivium.campaigns.models import Campaign
 from trivium.campaigns.starting import bring_answers, start_campaign
 from trivium.campaigns.tabs import render_tab
 from trivium.http import SignedInRequest, add_form_error
 from trivium.models.card import markdown_html
-from trivium.naming import clean_name
 from trivium.playground.views_compare import groups_of, offered_in
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, require_role
@@ -193,23 +191,10 @@ def store(seat: Seat, form: SettingsForm) -> None:
     Raises:
         SubmitError: another campaign has the name.
     """
-    campaign = seat.campaign
-    name = clean_name(form.cleaned_data["name"])
-    others = seat.project.campaigns.filter(Q(name=name) & ~Q(pk=campaign.pk))
-    if others.exists():
-        raise SubmitError(f"there is a campaign named {name!r}", field="name")
-    invited = form.invited()
-    wanted = form.settings() | {
-        "name": name,
-        "questions": form.questions().model_dump(mode="json"),
-        "is_restricted": invited is not None,
-    }
-    changes = {
-        field: value
-        for field, value in wanted.items()
-        if getattr(campaign, field) != value
-    }
-    if changes:
-        change_campaign(campaign, **changes)
-    if invited is not None:
-        invite(campaign, invited)
+    revise_campaign(
+        seat.campaign,
+        name=form.cleaned_data["name"],
+        questions=form.questions().model_dump(mode="json"),
+        labelers=form.invited(),
+        **form.settings(),
+    )

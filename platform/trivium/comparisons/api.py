@@ -8,6 +8,7 @@ from pydantic import Field
 
 from trivium.api.auth import ApiRequest
 from trivium.api.pagination import Cursor, Limit, Page, PageOf, find, page
+from trivium.campaigns.access import campaigns_seen_by
 from trivium.comparisons import queries
 from trivium.comparisons.models import Comparison, Vote
 from trivium.playground.models import Generation
@@ -124,15 +125,25 @@ def list_comparisons(
     request: ApiRequest,
     cursor: Cursor,
     limit: Limit,
+    *,
     project: str = "",
     source: Source = "",
+    campaign: int = 0,
 ) -> Page:
-    """List the comparisons you may see, newest first."""
+    """List the comparisons you may see, newest first.
+
+    Labelers see those of a campaign once it is closed: they tell which model wrote
+    what.
+    """
     rows = queries.comparisons_visible_to(request.user)
     if project:
         rows = rows.filter(project=get_project(request.user, project))
     if source:
         rows = rows.filter(source=source)
+    if campaign:
+        rows = rows.filter(
+            item__campaign=find(campaigns_seen_by(request.user), campaign)
+        )
     return page(rows, cursor=cursor, limit=limit)
 
 
@@ -150,9 +161,13 @@ def list_votes(
     *,
     project: str = "",
     comparison: int = 0,
+    campaign: int = 0,
     undone: bool = False,
 ) -> Page:
-    """List the votes you may see, newest first; `undone` adds those taken back."""
+    """List the votes you may see, newest first; `undone` adds those taken back.
+
+    Labelers see those of a campaign once it is closed.
+    """
     rows = queries.votes_visible_to(request.user)
     if not undone:
         rows = queries.standing_votes(rows)
@@ -161,5 +176,9 @@ def list_votes(
     if comparison:
         rows = rows.filter(
             comparison=find(queries.comparisons_visible_to(request.user), comparison)
+        )
+    if campaign:
+        rows = rows.filter(
+            comparison__item__campaign=find(campaigns_seen_by(request.user), campaign)
         )
     return page(rows, cursor=cursor, limit=limit)
