@@ -4,10 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from campaigns_lab import World, build
 from django.test import Client
 from runspec import IngestSpec, TokenizerSpec
 from trivium.accounts import services as accounts
 from trivium.accounts.models import ApiToken, User
+from trivium.campaigns.models import Campaign
+from trivium.campaigns.questions import Questions
 from trivium.datasets.models import DatasetVersion, Upload
 from trivium.projects.models import Membership, Project, Role
 from trivium.projects.services import create_project
@@ -40,6 +43,11 @@ class Caller:
             headers=headers,
         )
 
+    def change(self, method: str, path: str, body: Any):
+        return self.client.generic(
+            method, f"/api/v1{path}", json.dumps(body), "application/json"
+        )
+
 
 @pytest.fixture
 def ada(db) -> Caller:
@@ -66,6 +74,30 @@ def project(ada, vera) -> Project:
     made = create_project(name="Grammar", created_by=ada.user)
     Membership.objects.create(project=made, user=vera.user, role=Role.VIEWER)
     return made
+
+
+@pytest.fixture
+def lara(project) -> Caller:
+    """A labeler."""
+    caller = Caller(User.objects.create_user("lara"))
+    Membership.objects.create(project=project, user=caller.user, role=Role.LABELER)
+    return caller
+
+
+@pytest.fixture
+def campaign(project, ada) -> Campaign:
+    """A campaign of two models that asks for all there is, without any vote."""
+    asked = dict.fromkeys(("strength", "acceptable", "axes", "reasons"), "optional")
+    settings = {
+        "name": "Helpful",
+        "questions": Questions(**asked),
+        "guidelines": "Prefer what **helps**.",
+        **dict.fromkeys(("repeat_share", "gold_share", "shared_share"), 0),
+    }
+    world = World(
+        num_prompts=6, strengths=(0, 1), people=(), share_voted=0, settings=settings
+    )
+    return build(project, ada.user, world)
 
 
 @pytest.fixture

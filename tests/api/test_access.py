@@ -30,6 +30,8 @@ READS = [
     "/runs/{run}/history",
     "/runs/{run}/log",
     "/runs/compare?id={run}",
+    "/campaigns/{campaign}",
+    "/campaigns/{campaign}/report",
 ]
 WRITES = [
     ("/runs/{run}/cancel", {}),
@@ -52,37 +54,57 @@ WRITES = [
         {"project": "grammar", "spec": {"kind": "tokenizer", "dataset": "1"}},
     ),
     ("/datasets", {"project": "grammar", "path": "/srv/x.txt"}),
+    ("/campaigns", {"project": "grammar", "name": "Mine", "prompts": ["Why?"]}),
+    ("/campaigns/{campaign}/pause", {}),
+    ("/campaigns/{campaign}/open", {}),
+    ("/campaigns/{campaign}/close", {}),
+    ("/campaigns/{campaign}/answers", {"prompts": ["Why?"]}),
+    ("/campaigns/{campaign}/export", {}),
+    ("/campaigns/{campaign}/judge", {"judge": "grammar/Tiny"}),
+    ("/campaigns/{campaign}/tasks", {}),
+    ("/campaigns/{campaign}/votes", {"key": "k", "choice": "tie", "ms_active": 1}),
+    ("/campaigns/{campaign}/undo", {}),
+    ("/campaigns/{campaign}/skip", {"key": "k"}),
+    ("/campaigns/{campaign}/flags", {"key": "k", "reason": "Cut off"}),
 ]
 
 
 def fill(path: str, run: Run) -> str:
+    campaign = run.project.campaigns.first()
     return path.format(
-        run=run.pk, tokenizer=run.tokenizer.pk, dataset=run.tokenizer.dataset.dataset_id
+        run=run.pk,
+        tokenizer=run.tokenizer.pk,
+        dataset=run.tokenizer.dataset.dataset_id,
+        campaign=campaign.pk if campaign else 0,
     )
 
 
 @pytest.mark.parametrize("path", READS)
-def test_strangers_find_nothing(path, tokenizer_run, mallory, shape):
+def test_strangers_find_nothing(path, tokenizer_run, campaign, mallory, shape):
     assert shape(mallory.get(fill(path, tokenizer_run))) == (404, "not_found")
 
 
 @pytest.mark.parametrize(("path", "body"), WRITES)
-def test_strangers_write_nothing(path, body, tokenizer_run, mallory, shape):
+def test_strangers_write_nothing(path, body, tokenizer_run, campaign, mallory, shape):
     refused = mallory.post(fill(path, tokenizer_run), body)
     assert shape(refused) == (404, "not_found")
     tokenizer_run.refresh_from_db()
     assert (tokenizer_run.state, tokenizer_run.priority) == ("waiting", 0)
+    campaign.refresh_from_db()
+    assert campaign.state == "open"
 
 
 @pytest.mark.parametrize(("path", "body"), WRITES)
-def test_viewers_may_not_write(path, body, tokenizer_run, vera, shape):
+def test_viewers_may_not_write(path, body, tokenizer_run, campaign, vera, shape):
     refused = vera.post(fill(path, tokenizer_run), body)
     assert shape(refused) == (403, "permission_denied")
     assert Run.objects.count() == 2
 
 
-@pytest.mark.parametrize("path", ["/projects", "/datasets", "/tokenizers", "/runs"])
-def test_lists_hold_only_what_is_visible(path, tokenizer_run, vera, mallory):
+@pytest.mark.parametrize(
+    "path", ["/projects", "/datasets", "/tokenizers", "/runs", "/campaigns"]
+)
+def test_lists_hold_only_what_is_visible(path, tokenizer_run, campaign, vera, mallory):
     assert mallory.get(path).json()["items"] == [] or path == "/projects"
     assert "Grammar" not in mallory.get(path).content.decode()
     assert len(vera.get(path).json()["items"]) >= 1

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runspec import SPECS
+from trivium.campaigns.api import SettingsIn
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -35,7 +36,7 @@ NAMES = st.sampled_from(["tokenizer.json", "..%2f..%2fx", "%00", "a/b", "%ff"])
 PARAMETERS = [
     "cursor", "limit", "project", "state", "kind", "q", "name", "max_points",
     "after_step", "attempt", "offset", "split", "text", "x", "after", "wait",
-    "comparison", "undone", "source",
+    "comparison", "undone", "source", "campaign",
 ]  # fmt: skip
 READS = [
     "/projects", "/projects/grammar", "/datasets", "/datasets/{id}",
@@ -47,18 +48,23 @@ READS = [
     "/runs/{id}/checkpoints", "/runs/{id}/warnings", "/runs/{id}/history",
     "/runs/{id}/log", "/workers", "/workers/{id}", "/generations",
     "/generations/{id}", "/generations/{id}/events", "/comparisons",
-    "/comparisons/{id}", "/votes",
+    "/comparisons/{id}", "/votes", "/campaigns", "/campaigns/{id}",
+    "/campaigns/{id}/report",
 ]  # fmt: skip
 WRITES = [
     "/projects", "/datasets", "/datasets/uploads/{id}/look", "/tokenizers",
     "/tokenizers/{id}/try", "/runs",
     "/runs/{id}/cancel", "/runs/{id}/pause", "/runs/{id}/resume",
     "/runs/{id}/retry", "/runs/{id}/priority", "/generations",
-    "/generations/{id}/stop",
+    "/generations/{id}/stop", "/campaigns", "/campaigns/{id}/answers",
+    "/campaigns/{id}/votes", "/campaigns/{id}/undo", "/campaigns/{id}/flags",
+    "/campaigns/{id}/export", "/campaigns/{id}/judge",
 ]  # fmt: skip
 FIELDS = [
     "project", "name", "description", "spec", "priority", "changes", "path",
     "settings", "text", "kind", "upload", "x", "model", "messages", "sampling", "seen",
+    "prompts", "answerers", "dataset_version_id", "questions", "labelers", "key",
+    "choice", "strength", "axes", "ms_active", "reason", "min_share", "judge", "rubric",
 ]  # fmt: skip
 
 
@@ -84,7 +90,7 @@ def fill(path: str, ident: int, name: str) -> str:
     params=st.dictionaries(st.sampled_from(PARAMETERS), TEXTS, max_size=4),
     target=st.tuples(IDS, NAMES),
 )
-def test_reading_never_fails(path, params, target, ada, tokenizer_run):
+def test_reading_never_fails(path, params, target, ada, tokenizer_run, campaign):
     params = {
         key: value.encode(errors="surrogatepass") for key, value in params.items()
     }
@@ -99,8 +105,44 @@ def test_reading_never_fails(path, params, target, ada, tokenizer_run):
     ),
     ident=IDS,
 )
-def test_writing_never_fails(path, body, ident, ada, tokenizer_run):
+def test_writing_never_fails(path, body, ident, ada, tokenizer_run, campaign):
     assert_sound(ada.post(fill(path, ident, "x"), body))
+
+
+SOUND = {
+    "/campaigns": {
+        "project": "grammar",
+        "name": "Fuzzed",
+        "prompts": ["Why?"],
+        "answerers": [{"model": "a"}, {"model": "b"}],
+    },
+    "/campaigns/{id}": {},
+    "/campaigns/{id}/answers": {"prompts": ["Why?"]},
+    "/campaigns/{id}/votes": {"key": "k", "choice": "left", "ms_active": 1},
+    "/campaigns/{id}/export": {},
+    "/campaigns/{id}/judge": {"judge": "a"},
+}
+"""Bodies that are accepted, or nearly; what is drawn replaces parts of them."""
+
+
+@pytest.mark.parametrize("path", SOUND)
+@FUZZ
+@given(data=st.data())
+def test_no_campaign_makes_the_server_fail(path, data, ada, campaign):
+    fields = ["prompts", "guidelines", "max_prompts", "answerers", "axes", "acceptable"]
+    fields += [
+        *SettingsIn.model_fields,
+        "name",
+        "note",
+        "reasons",
+        "min_share",
+        "rubric",
+    ]
+    drawn = st.dictionaries(st.sampled_from(fields), VALUES, max_size=2)
+    body = SOUND[path] | data.draw(drawn)
+    method = "PATCH" if path == "/campaigns/{id}" else "POST"
+    address = path.replace("{id}", str(campaign.pk))
+    assert_sound(ada.change(method, address, body))
 
 
 @pytest.mark.parametrize("kind", SPECS)
