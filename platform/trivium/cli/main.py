@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from trivium.cli.commands import (
+    campaigns,
     datasets,
     models,
     projects,
@@ -43,7 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     nouns = parser.add_subparsers(dest="noun", required=True, metavar="COMMAND")
     modules = (
-        server, projects, datasets, tokenizers, models, runs, sweeps, workers,
+        server, projects, datasets, tokenizers, models, runs, sweeps, campaigns,
+        workers,
     )  # fmt: skip
     for module in modules:
         module.add(nouns)
