@@ -240,14 +240,16 @@ def test_labelers_keep_what_they_compared_themselves(lara, campaign):
 # Labeling ----------------------------------------------------------------------------
 
 
-def test_tasks_are_two_at_most_by_sides_and_without_names(lara, campaign):
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_tasks_are_two_at_most_by_sides_and_without_names(side, lara, campaign, task):
+    Assignment.objects.update(shown_left=side)
     answer = lara.post(f"/campaigns/{campaign.pk}/tasks")
     assert answer.json()["state"] == "open"
     first, second = answer.json()["items"]
     held = Assignment.objects.select_related("item__comparison").get(key=first["key"])
     compared = held.item.comparison
     answers = {"a": compared.answer_a.text, "b": compared.answer_b.text}
-    assert first["left"] == answers[held.shown_left]
+    assert first["left"] == answers[side]
     assert {first["left"], first["right"]} == set(answers.values())
     assert first["prompt"] == compared.prompt
     assert not NAMES.search(answer.content.decode())
@@ -264,7 +266,11 @@ def test_nobody_but_labelers_is_handed_tasks(vera, ada, campaign, shape):
     assert len(ada.post(f"/campaigns/{campaign.pk}/tasks").json()["items"]) == 2
 
 
-def test_a_vote_is_said_by_sides_and_counted_by_answers(lara, campaign, task):
+@pytest.mark.parametrize(("left", "right"), ["ab", "ba"])
+def test_a_vote_is_said_by_sides_and_counted_by_answers(
+    left, right, lara, campaign, task
+):
+    Assignment.objects.update(shown_left=left)
     said = vote(
         lara,
         campaign,
@@ -278,7 +284,6 @@ def test_a_vote_is_said_by_sides_and_counted_by_answers(lara, campaign, task):
     )
     assert said.status_code == 201, said.content
     stored = Vote.objects.get()
-    left, right = stored.shown_left, "b" if stored.shown_left == "a" else "a"
     assert (stored.choice, stored.strength, stored.ms_active) == (right, 2, 900)
     assert stored.details["axes"] == {"helpful": left, "honest": "tie"}
     assert stored.details[f"acceptable_{right}"] is True
@@ -321,7 +326,7 @@ def test_a_task_that_is_gone_is_a_conflict(lara, ada, campaign, task, shape):
     assert not Vote.objects.exists()
 
 
-def test_a_vote_is_taken_back_and_its_task_filled_in(lara, campaign, task, shape):
+def test_a_vote_is_taken_back_and_its_task_filled_in(lara, ada, campaign, task, shape):
     vote(lara, campaign, task["key"], "right", strength=3)
     undone = lara.post(f"/campaigns/{campaign.pk}/undo").json()
     assert undone["left"] == task["left"]
@@ -329,6 +334,10 @@ def test_a_vote_is_taken_back_and_its_task_filled_in(lara, campaign, task, shape
     assert (undone["draft"]["choice"], undone["draft"]["strength"]) == ("right", 3)
     late = vote(lara, campaign, task["key"], "right").json()
     assert late["undone"] is not None
+    other = making.create_campaign(
+        project=campaign.project, created_by=ada.user, name="Other"
+    )
+    assert shape(vote(lara, other, task["key"], "right")) == (409, "conflict")
     assert vote(lara, campaign, undone["key"], "left").status_code == 201
     assert Item.objects.filter(num_votes=1).count() == 1
     making.close_campaign(campaign)

@@ -20,7 +20,7 @@ from trivium.api.idempotency import once
 from trivium.api.schema import Body
 from trivium.campaigns import handing_out, voting
 from trivium.campaigns.access import Seat, require_labeler
-from trivium.campaigns.api import State, seat_of
+from trivium.campaigns.api import seat_of
 from trivium.campaigns.errors import IncompleteError, LabelingError
 from trivium.campaigns.models import Assignment
 from trivium.campaigns.questions import MAX_NOTE, MAX_REASONS, Details
@@ -57,7 +57,7 @@ class TasksOut(Schema):
     """What somebody has to do next."""
 
     items: list[TaskOut] = Field(description="In order; at most two.")
-    state: State = Field(description="Of the campaign; only open ones hand out more.")
+    state: str = Field(description="Of the campaign; only open ones hand out more.")
     is_harm_spent: bool = Field(
         description="Whether you saw as much harmful content as an hour may hold."
     )
@@ -112,7 +112,7 @@ class SkippedOut(Schema):
     """A task that was left to others."""
 
     key: str
-    state: Literal["out", "voted", "skipped"]
+    state: str = Field(description="`skipped`, or `voted` where a vote was counted.")
 
 
 class FlagIn(Body):
