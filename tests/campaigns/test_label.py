@@ -251,3 +251,17 @@ def test_a_vote_takes_few_queries_whatever_the_size(
     task = handing_out.tasks_for(campaign, lara)[0]
     with django_assert_max_num_queries(40):
         label(campaign, "cast", key=task.key, choice="left")
+
+
+@pytest.mark.parametrize(
+    ("who", "status"), [("bob", 200), ("lara", 404), ("vera", 404)]
+)
+def test_receipts_of_its_answers_are_for_engineers(
+    client, request, make_campaign, who, status
+):
+    make_campaign(1)
+    answer = Item.objects.get().comparison.answer_a
+    client.force_login(request.getfixturevalue(who))
+    address = reverse("playground:receipt", args=["grammar", answer.pk])
+    assert client.get(address).status_code == status
+    assert client.get(f"/api/v1/generations/{answer.pk}").status_code == status
