@@ -411,6 +411,17 @@ def test_state_is_changed_once_and_said(
     assert answer.status_code == 200
 
 
+def test_batches_are_redrawn_while_their_runs_are_at_work(
+    create: Callable[..., Any], client: Client, pairs: DatasetVersion
+) -> None:
+    address = create(filled(prompts=pairs.pk))["Location"]
+    assert 'hx-trigger="every 4s"' in text_of(client.get(address))
+
+    Run.objects.update(state="succeeded")
+
+    assert 'hx-trigger="every 4s"' not in text_of(client.get(address))
+
+
 def test_settings_are_kept_and_a_new_overlap_reopens_comparisons(
     client: Client, url: Callable[..., str], campaign: Campaign, bob: User, lara: User
 ) -> None:

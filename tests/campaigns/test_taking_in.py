@@ -176,6 +176,19 @@ def test_verdicts_become_votes_of_a_judge_and_never_count_as_peoples(
     assert set(Item.objects.values_list("num_votes", flat=True)) == {0}
 
 
+def test_margins_of_a_reward_model_are_kept_with_the_comparison(
+    make_campaign, bob, elsewhere, tmp_path
+):
+    judge = judged(make_campaign(2), bob)
+    first = Item.objects.earliest("pk")
+    line = {"id": first.pk, "a_left": "b", "b_left": "b", "margin": -1.5}
+    (tmp_path / VERDICTS_FILE).write_text(json.dumps(line))
+    taking_in.publish_judge(judge.run, tmp_path, {})
+    assert list(Item.objects.order_by("pk").values_list("margin", flat=True)) == [
+        -1.5, None
+    ]  # fmt: skip
+
+
 def test_a_campaign_goes_out_with_every_vote(
     make_campaign, lara, bob, elsewhere, tmp_path
 ):

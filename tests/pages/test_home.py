@@ -99,7 +99,7 @@ def test_a_model_shows_its_validation_loss(bobs: Client, model: LanguageModel):
     page = bobs.get(GRAMMAR)
     assert page.context["step"].title == "You have a base model"
     assert "1.876" in page.text
-    assert "Yet to come in this version" in page.text
+    assert "Collect the choices" in page.text
 
 
 def test_a_base_model_without_examples_asks_for_some(bobs: Client, model):

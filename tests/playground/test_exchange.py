@@ -260,3 +260,12 @@ def test_whoever_is_not_signed_in_is_asked_to(client, project):
     for name in PAGES:
         assert "login" in client.get(url(name)).headers["Location"]
     assert "login" in send(client, b"{}").headers["Location"]
+
+
+def test_votes_of_campaigns_are_not_among_the_playgrounds(client, bob, project):
+    made = compared(project, bob, "One.", "Two.", source="campaign")
+    record_vote(
+        comparison=made, labeler=bob, choice="a", shown_left="a", ms_active=1, key="c"
+    )
+    client.force_login(bob)
+    assert lines(client.get(url("export-preferences"))) == []

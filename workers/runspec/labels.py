@@ -134,6 +134,8 @@ class Verdict(Line):
     a_left: Preference | None = None
     """With answer A first; None where the judge gave no verdict."""
     b_left: Preference | None = None
+    margin: float | None = None
+    """Score of answer A beyond that of answer B, where a reward model judged."""
     texts: tuple[str, str] = ("", "")
     """What it wrote, in both orders."""
     errors: tuple[str, ...] = ()

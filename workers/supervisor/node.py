@@ -198,7 +198,7 @@ def work(queues: list[str], name: str, stop: threading.Event) -> None:
         Child(["supervisor.listen", ",".join(queues)], dict(os.environ)),
     ]
     peaks = PeakMeasurement(worker)
-    threads = [Sweeper(), Refresher()]
+    threads: tuple[Sweeper, Refresher] = (Sweeper(), Refresher())
     for thread in threads:
         thread.start()
     logger.info("Worker %s is ready, queues %s", name, ", ".join(queues))

@@ -299,11 +299,6 @@ class PromptsForm(OfProject):
         else:
             self.fields["source"].initial = "typed"
 
-    @property
-    def has_datasets(self) -> bool:
-        """Whether there is one to choose."""
-        return len(cast("forms.ChoiceField", self.fields["prompts"]).choices) > 1
-
     def clean(self) -> dict[str, Any]:
         """Return the version chosen, or the prompts typed."""
         given: dict[str, Any] = super().clean() or self.cleaned_data

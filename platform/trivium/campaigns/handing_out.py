@@ -27,6 +27,8 @@ LEAST_LEASE = timedelta(minutes=5)
 MOST_LEASE = timedelta(hours=2)
 LEASE_TIMES = 3
 """Median times a task may take before others get it."""
+FRESH = 0.8
+"""Share of its time a lease must have left not to be renewed."""
 MEDIAN_OF = 200
 """Newest votes the median time is taken of."""
 REPEAT_AFTER = 10
@@ -46,9 +48,7 @@ def tasks_for(
     """
     lease = lease_of(campaign)
     labeler = labeler_in(campaign, user)
-    held = [
-        task for task in _held(campaign, user) if _hold(task.pk, lease) is not None
-    ][:count]
+    held = [task for task in _held(campaign, user) if _hold(task, lease)][:count]
     while campaign.state == Campaign.State.OPEN and len(held) < count:
         task = _next_task(campaign, labeler, lease)
         if task is None:
@@ -59,7 +59,8 @@ def tasks_for(
 
 def labeler_in(campaign: Campaign, user: User) -> Labeler:
     """Return a person's place in a campaign, made where they had none."""
-    return Labeler.objects.get_or_create(campaign=campaign, user=user)[0]
+    people = Labeler.objects.select_related("user")
+    return people.get_or_create(campaign=campaign, user=user)[0]
 
 
 def lease_of(campaign: Campaign) -> timedelta:
@@ -92,25 +93,30 @@ def has_place(item: Item, user: User, now: datetime) -> bool:
     return item.num_votes + others < item.wanted
 
 
-@transaction.atomic
-def _hold(pk: int, lease: timedelta) -> Assignment | None:
-    """Renew a task, or take its place again where nobody else did meanwhile."""
-    task = Assignment.objects.select_for_update(of=("self",)).get(pk=pk)
-    now = timezone.now()
-    if task.state != Assignment.State.OUT:
-        return None
-    if task.expires <= now and task.round == 0:
-        item = Item.objects.select_for_update(of=("self",)).get(pk=task.item_id)
-        if not has_place(item, task.labeler, now):
-            return None
-    Assignment.objects.filter(pk=pk).update(expires=now + lease)
-    return task
+def _hold(task: Assignment, lease: timedelta) -> bool:
+    """Renew a task, or take its place again where nobody else did meanwhile.
+
+    One whose lease has most of its time left is held without a write.
+    """
+    if task.expires > timezone.now() + lease * FRESH:
+        return True
+    with transaction.atomic():
+        locked = Assignment.objects.select_for_update(of=("self",)).get(pk=task.pk)
+        now = timezone.now()
+        if locked.state != Assignment.State.OUT:
+            return False
+        if locked.expires <= now and locked.round == 0:
+            item = Item.objects.select_for_update(of=("self",)).get(pk=locked.item_id)
+            if not has_place(item, locked.labeler, now):
+                return False
+        Assignment.objects.filter(pk=task.pk).update(expires=now + lease)
+    return True
 
 
 def renew(campaign: Campaign, user: User) -> int:
     """Renew the tasks that are out; return how many are still held."""
     lease = lease_of(campaign)
-    return sum(_hold(task.pk, lease) is not None for task in _held(campaign, user))
+    return sum(_hold(task, lease) for task in _held(campaign, user))
 
 
 def _held(campaign: Campaign, user: User) -> QuerySet[Assignment]:
@@ -139,13 +145,7 @@ def _next_task(
     )
     ways.append(lambda: _open_item(campaign, labeler, lease, by_chance=is_by_chance))
     ways.append(lambda: _gold(campaign, labeler, lease))
-    for way in ways:
-        task = way()
-        if task is not None:
-            labeler.num_tasks += 1
-            Labeler.objects.filter(pk=labeler.pk).update(num_tasks=F("num_tasks") + 1)
-            return task
-    return None
+    return next((task for way in ways if (task := way()) is not None), None)
 
 
 def _repeat(
@@ -163,14 +163,14 @@ def _repeat(
     first = old.select_related("item").first()
     if len(recent) < REPEAT_AFTER or first is None:
         return None
-    return _assign(first.item, labeler.user, lease, round_number=1)
+    return _assign(first.item, labeler, lease, round_number=1)
 
 
 def _gold(campaign: Campaign, labeler: Labeler, lease: timedelta) -> Assignment | None:
     """Hand out a gold item the labeler has not seen."""
     gold = Item.objects.filter(campaign=campaign, is_withdrawn=False).exclude(gold="")
     item = _bearable(gold, campaign, labeler).order_by("place").first()
-    return _assign(item, labeler.user, lease) if item is not None else None
+    return _assign(item, labeler, lease) if item is not None else None
 
 
 def _open_item(
@@ -183,13 +183,9 @@ def _open_item(
     if not by_chance:
         return _lease_first(free.order_by("-priority", "place"), labeler, lease)
     behind = free.filter(place__gt=labeler.cursor).order_by("place")
-    task = _lease_first(behind, labeler, lease)
-    if task is None:
-        task = _lease_first(free.order_by("place"), labeler, lease)
-    if task is not None:
-        labeler.cursor = task.item.place
-        Labeler.objects.filter(pk=labeler.pk).update(cursor=labeler.cursor)
-    return task
+    return _lease_first(behind, labeler, lease, moves=True) or _lease_first(
+        free.order_by("place"), labeler, lease, moves=True
+    )
 
 
 def _with_place(items: QuerySet[Item], now: datetime) -> QuerySet[Item]:
@@ -224,9 +220,12 @@ def is_harm_spent(campaign: Campaign, user: User) -> bool:
 
 
 def _lease_first(
-    items: QuerySet[Item], labeler: Labeler, lease: timedelta
+    items: QuerySet[Item], labeler: Labeler, lease: timedelta, *, moves: bool = False
 ) -> Assignment | None:
-    """Take a place of the first of these items that still has one."""
+    """Take a place of the first of these items that still has one.
+
+    `moves` has the labeler's next search begin behind it.
+    """
     full: list[int] = []
     for _ in range(MOST_TRIES):
         with transaction.atomic():
@@ -240,25 +239,32 @@ def _lease_first(
                 return None
             # The search saw the leases of its beginning; the lock may have come later.
             if has_place(item, labeler.user, timezone.now()):
-                return _assign(item, labeler.user, lease)
+                if moves:
+                    labeler.cursor = item.place
+                return _assign(item, labeler, lease)
             full.append(item.pk)
     return None
 
 
+@transaction.atomic
 def _assign(
-    item: Item, user: User, lease: timedelta, *, round_number: int = 0
+    item: Item, labeler: Labeler, lease: timedelta, *, round_number: int = 0
 ) -> Assignment:
     """Write down that a task is out; a second tab that did so before is joined."""
     task, _ = Assignment.objects.get_or_create(
         item=item,
-        labeler=user,
+        labeler=labeler.user,
         round=round_number,
         defaults={
             "campaign_id": item.campaign_id,
             "key": new_key(),
-            "shown_left": left_side(user.pk, item.pk, round_number),
+            "shown_left": left_side(labeler.user_id, item.pk, round_number),
             "expires": timezone.now() + lease,
         },
+    )
+    labeler.num_tasks += 1
+    Labeler.objects.filter(pk=labeler.pk).update(
+        num_tasks=F("num_tasks") + 1, cursor=labeler.cursor
     )
     return task
 

@@ -34,8 +34,8 @@ REST_TIMES = 5
 LEAST_REST = timedelta(seconds=10)
 AT_ONCE = 1_000
 """Rows written in one go: labelers write to the same table meanwhile."""
-LEAST_CHANGE = 1e-3
-"""Of a priority; below it the order hardly changes."""
+LEAST_CHANGE = 0.1
+"""Of a priority, as a share of it; below it the order hardly changes."""
 
 
 class Shown(NamedTuple):
@@ -159,7 +159,7 @@ def changed_margins(campaign: Campaign) -> Iterator[tuple[float, list[int]]]:
     scores = margin_scores(np.array([margin for _, margin, _ in found], np.float64))
     groups: dict[float, list[int]] = {}
     for (pk, _, priority), score in zip(found, scores.round(2).tolist(), strict=True):
-        if abs(score - priority) > LEAST_CHANGE:
+        if abs(score - priority) > LEAST_CHANGE * score:
             groups.setdefault(score, []).append(pk)
     yield from groups.items()
 
@@ -170,7 +170,7 @@ def of_pair(
     """Yield the open items of two answerers whose priority is another, in parts."""
     pair = Q(answerer_a=one, answerer_b=other) | Q(answerer_a=other, answerer_b=one)
     rows = campaign.items.filter(pair, is_open=True).exclude(
-        priority__range=(score - LEAST_CHANGE, score + LEAST_CHANGE)
+        priority__range=(score * (1 - LEAST_CHANGE), score * (1 + LEAST_CHANGE))
     )
     pks = list(rows.values_list("pk", flat=True))
     if pks:

@@ -188,11 +188,9 @@ def unsure_pairs(
 ) -> list[tuple[int, int, float]]:
     """Return how unsure the ranking is of each two answerers, from 0 to 1."""
     first, second = np.triu_indices(len(answerers), 1)
-    scores = ranking_scores(first, second, ranking) if len(first) else []
-    return [
-        (answerers[one], answerers[other], float(score))
-        for one, other, score in zip(first, second, scores, strict=True)
-    ]
+    scores = ranking_scores(first, second, ranking)
+    rows = zip(first.tolist(), second.tolist(), scores.tolist(), strict=True)
+    return [(answerers[one], answerers[other], score) for one, other, score in rows]
 
 
 def names_of(answerers: Sequence[Answerer]) -> list[str]:

@@ -308,6 +308,9 @@ def _take_verdicts(
                 )
             )
     Vote.objects.bulk_create(votes)
+    for verdict in verdicts:
+        if verdict.margin is not None:
+            judge.campaign.items.filter(pk=verdict.id).update(margin=verdict.margin)
 
 
 # Lines -------------------------------------------------------------------------------

@@ -61,13 +61,15 @@ def campaign_detail(request: SignedInRequest, slug: str, pk: int) -> HttpRespons
     context: dict[str, Any] = {"progress": progress}
     if seat.sees_results:
         shown = report_for(seat.campaign)
+        batches = list(batches_of(seat.campaign))
         context |= {
             "shown": shown,
             "report": shown.values,
             "forecast": forecast(progress, seat.campaign.target_votes, shown.values),
             "agreement_word": agreement_word(alpha_in(shown)),
             "bands": HUMAN_BANDS,
-            "batches": batches_of(seat.campaign),
+            "batches": batches,
+            "is_moving": any(one.run and not one.run.is_finished for one in batches),
             "plans": plans(request, shown),
         }
     return render_tab(request, seat, "detail", context)

@@ -1,5 +1,7 @@
 """Second looks: what labelers, flags or a reward model disagree on, one by one."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -28,7 +30,7 @@ def queue(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     ahead = list(
         waiting.filter(pk__gt=after).values_list("pk", flat=True)[: MOST_COUNTED + 1]
     )
-    context = {
+    context: dict[str, Any] = {
         "num_ahead": min(len(ahead), MOST_COUNTED),
         "has_more": len(ahead) > MOST_COUNTED,
         "has_passed": bool(after) and waiting.filter(pk__lte=after).exists(),

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from trivium.campaigns import browsing
 from trivium.campaigns.access import Seat, engineers_seat
-from trivium.campaigns.browsing import PER_PAGE, ItemFilter
+from trivium.campaigns.browsing import ItemFilter
 from trivium.campaigns.forms import AdjudicationForm, GoldForm
 from trivium.campaigns.making import set_gold, withdraw
 from trivium.campaigns.models import Item
@@ -31,20 +31,12 @@ def list_items(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     """List comparisons, newest first; filters and the place are in the address."""
     seat = engineers_seat(request.user, slug, pk)
     form = ItemFilter(request.GET, campaign=seat.campaign)
-    items = browsing.filtered(seat.campaign, form).select_related(
-        "comparison", "answerer_a", "answerer_b"
+    pks, has_newer, has_older = browsing.page_of(
+        browsing.filtered(seat.campaign, form),
+        before=as_id(request.GET.get("before", "")),
+        after=as_id(request.GET.get("after", "")),
     )
-    before, after = (as_id(request.GET.get(key, "")) for key in ("before", "after"))
-    if after:
-        rows = list(items.filter(pk__gt=after).order_by("pk")[: PER_PAGE + 1])
-        has_newer, has_older = len(rows) > PER_PAGE, True
-        rows = rows[:PER_PAGE][::-1]
-    else:
-        if before:
-            items = items.filter(pk__lt=before)
-        rows = list(items.order_by("-pk")[: PER_PAGE + 1])
-        has_newer, has_older = bool(before), len(rows) > PER_PAGE
-        rows = rows[:PER_PAGE]
+    rows = browsing.rows_of(pks)
     context = {
         "form": form,
         "rows": [

@@ -171,9 +171,15 @@ def rows_kept(version: DatasetVersion | None) -> Iterator[dict[str, Any]]:
 
 
 def preferences_of(user: User, project: Project) -> QuerySet[Vote]:
-    """Return the votes of a project that prefer one answer; ties prefer none."""
+    """Return the playground's votes that prefer one answer; ties prefer none.
+
+    Those of campaigns are exported by campaigns, with all that belongs to them.
+    """
     votes = standing_votes(votes_visible_to(user)).filter(
-        comparison__project=project, choice__in=[Vote.Choice.A, Vote.Choice.B]
+        comparison__project=project,
+        comparison__source=Comparison.Source.PLAYGROUND,
+        judge=None,
+        choice__in=[Vote.Choice.A, Vote.Choice.B],
     )
     return votes.select_related(
         "comparison__answer_a", "comparison__answer_b"

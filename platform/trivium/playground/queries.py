@@ -7,8 +7,8 @@ from django.http import Http404
 
 from trivium.accounts.models import User
 from trivium.playground.models import Conversation, Generation, Message
-from trivium.projects.models import Project
-from trivium.projects.queries import projects_visible_to
+from trivium.projects.models import Project, Role
+from trivium.projects.queries import projects_visible_to, projects_with_role
 
 MAX_LISTED = 200
 
@@ -55,9 +55,18 @@ def get_conversation(user: User, project: Project, pk: int) -> Conversation:
 
 
 def generations_visible_to(user: User) -> QuerySet[Generation]:
-    """Return the answers a person may read: own ones, and those in shared talks."""
+    """Return the answers a person may read: own ones, and those in shared talks.
+
+    Answers of campaigns are nobody's, and tell which model wrote them: engineers read
+    them, labelers do not.
+    """
+    of_campaigns = Q(
+        created_by=None,
+        message=None,
+        project__in=projects_with_role(user, Role.ENGINEER).order_by(),
+    )
     return Generation.objects.filter(
-        Q(created_by=user) | Q(message__conversation__is_shared=True),
+        Q(created_by=user) | Q(message__conversation__is_shared=True) | of_campaigns,
         project__in=projects_visible_to(user),
     ).filter(Q(message=None) | Q(message__conversation__deleted=None))
 

@@ -15,6 +15,13 @@ def projects_visible_to(user: User) -> QuerySet[Project]:
     return Project.objects.filter(memberships__user=user).order_by("name", "pk")
 
 
+def projects_with_role(user: User, least: Role) -> QuerySet[Project]:
+    """Return the projects in which `user` may do what members of role `least` may."""
+    if user.is_staff:
+        return Project.objects.all()
+    return Project.objects.filter(memberships__user=user, memberships__role__gte=least)
+
+
 def get_project(user: User, slug: str) -> Project:
     """Return one visible project; strangers get the same 404 as for none at all."""
     project = projects_visible_to(user).filter(slug=slug).first()

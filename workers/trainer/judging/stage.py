@@ -233,7 +233,13 @@ def verdict_on(pair: LabeledPair, replies: list[Reply]) -> Verdict:
     if first.score is not None and second.score is not None:
         preferred = higher(first.score, second.score)
         told = f"score of A: {first.score:.6g}, score of B: {second.score:.6g}"
-        return Verdict(a_left=preferred, b_left=preferred, texts=(told, told), **values)
+        return Verdict(
+            a_left=preferred,
+            b_left=preferred,
+            margin=first.score - second.score,
+            texts=(told, told),
+            **values,
+        )
     texts = [reply.answer.text if reply.answer else "" for reply in replies]
     found = [words.verdict_in(text) for text in texts]
     return Verdict(

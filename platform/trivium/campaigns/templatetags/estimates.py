@@ -7,6 +7,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from trivium.campaigns.questions import STRENGTHS
 from trivium.pages.templatetags.numbers import (
     MISSING,
     THIN,
@@ -132,3 +133,10 @@ def cut_sign(value: object) -> float | None:
     """-4 → 4."""
     number = as_number(value)
     return None if number is None else abs(number)
+
+
+@register.filter
+def strength_word(strength: object) -> str:
+    """1 → slightly."""
+    word = STRENGTHS.get(strength, "") if isinstance(strength, int) else ""
+    return word.removesuffix(" better").lower()

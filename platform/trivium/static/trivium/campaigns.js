@@ -81,11 +81,19 @@ async function draw(place) {
   await Bokeh.Plotting.show(figure, place);
 }
 
+// On a phone the tabs scroll; the current one shall be among those seen.
+function showTab() {
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+}
+
 const drawAll = () => document.querySelectorAll("[data-plot]").forEach(draw);
 
+showTab();
 drawAll();
 document.addEventListener("htmx:afterSwap", ({ detail }) => {
-  if (detail.target.id === "campaign-body") drawAll();
+  if (detail.target.id !== "campaign-body") return;
+  showTab();
+  drawAll();
 });
 document.addEventListener("trivium:theme", drawAll);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);

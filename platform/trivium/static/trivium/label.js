@@ -141,7 +141,8 @@ function take(html, isFirst = false) {
 
 function show(task) {
   for (const one of tasks()) one.hidden = one !== task;
-  page.querySelector("[data-nothing]").hidden = task !== null;
+  // While votes are on their way the next tasks are too: that is not yet the end.
+  page.querySelector("[data-nothing]").hidden = task !== null || waiting.length > 0;
   active = 0;
   lastTick = performance.now();
   for (const input of document.querySelectorAll("dialog [name=key]")) {
@@ -242,8 +243,8 @@ function vote(task) {
   fields.delete("csrfmiddlewaretoken");
   fields.set("choice", value);
   const url = form.action;
-  leave(task, WORDS[value]);
   queue(url, fields);
+  leave(task, WORDS[value]);
 }
 
 // Drafts -------------------------------------------------------------------------------
@@ -345,13 +346,13 @@ for (const form of document.querySelectorAll("[data-act]")) {
     const fields = new URLSearchParams({ key: form.elements.key.value, reason: event.submitter?.value ?? "" });
     form.closest("dialog").close();
     if (!task) return;
+    queue(form.action, fields);
     if (form.dataset.act === "skip") {
       leave(task, "");
       announce("Skipped");
     } else {
       announce("Flagged. Somebody will look at it.");
     }
-    queue(form.action, fields);
   });
 }
 
