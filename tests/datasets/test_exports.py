@@ -151,6 +151,17 @@ def test_a_version_of_another_project_is_not_found(
     assert client.get(address).status_code == 404
 
 
+def test_labelers_do_not_see_which_model_wrote_what(
+    exported, url, client: Client, lara: User
+):
+    client.force_login(lara)
+    assert client.get(url("votes.jsonl.gz")).status_code == 403
+    address = f"/api/v1/datasets/{exported.dataset_id}/versions/1/exports/README.md"
+    assert client.get(address).status_code == 403
+    page = client.get(reverse("datasets:detail", args=["grammar", exported.dataset_id]))
+    assert "Files for other tools" not in page.text
+
+
 def test_programs_list_and_download_the_files(exported, client: Client, vera: User):
     client.force_login(vera)
     address = f"/api/v1/datasets/{exported.dataset_id}/versions/1/exports"

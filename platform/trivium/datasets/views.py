@@ -21,6 +21,7 @@ from runspec.preferences import FORMS
 
 from trivium.datasets import bad_rows, histogram, pairs, preview, queries, services
 from trivium.datasets.download import send_rows
+from trivium.datasets.exports import may_read_exports
 from trivium.datasets.forms import ImportForm
 from trivium.datasets.models import Dataset, DatasetVersion
 from trivium.datasets.sending import is_too_large, take_source, too_large_sentence
@@ -87,6 +88,7 @@ def dataset_detail(request: SignedInRequest, slug: str, pk: int) -> HttpResponse
     if request.htmx and request.htmx.target == "progress":
         return _show_progress(request, context)
     context["can_edit"] = has_role(request.user, project, Role.ENGINEER)
+    context["may_read_exports"] = may_read_exports(request.user, project)
     if version.is_ready:
         card = DatasetCard.model_validate(version.card)
         context |= {"card": card, **_preview_page(request, version, card)}
