@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from tinyworld.corpus import NUMBERS
-from tinyworld.facts import ATTRIBUTES, Attribute, World, world
+from tinyworld.facts import ATTRIBUTES, Attribute, Fact, World, world
 from tinyworld.harm import declines_for, harmful_requests
 from tinyworld.instructions import Instruction
 from tinyworld.invented import ASKED_ABOUT, VALUES, admissions, draw_names
@@ -93,12 +93,17 @@ def preferences(
 def _helpful(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
     """Prefer a true full sentence to a bare, a wrong or an evasive answer."""
     spent: defaultdict[str, set[str]] = defaultdict(set)
-    for asked in cycled(_answerable(of), count, draw):
-        worse = (_bare(asked), _wrong(asked, draw), EVASIONS)
-        chosen, rejected = _balanced(
-            draw, [asked.completion], worse, spent[asked.prompt]
-        )
-        yield Pair(asked.prompt, chosen, rejected, "helpful")
+    facts = {one.text: one.fact for one in questions_of(of, "training")}
+    asked = [
+        *(Instruction(text, fact.sentence()) for text, fact in facts.items()),
+        *portraits_and_sums(of),
+    ]
+    for prompt, answer in cycled(asked, count, draw):
+        fact = facts.get(prompt)
+        wrong = _wrongly_said(fact) if fact else _wrong(answer, draw)
+        worse = (_bare(answer), wrong, EVASIONS)
+        chosen, rejected = _balanced(draw, [answer], worse, spent[prompt])
+        yield Pair(prompt, chosen, rejected, "helpful")
 
 
 def _honest(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
@@ -138,15 +143,6 @@ def _known(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
         yield Pair(question.text, chosen, rejected, "known")
 
 
-def _answerable(of: World) -> list[Instruction]:
-    """Return what fine-tuning teaches to answer: facts, portraits and sums."""
-    facts = questions_of(of, "training")
-    return [
-        *(Instruction(one.text, one.answer) for one in facts),
-        *portraits_and_sums(of),
-    ]
-
-
 def _balanced(
     draw: random.Random,
     better: Sequence[str],
@@ -179,20 +175,27 @@ def _balanced(
     return draw.choice(better), rejected
 
 
-def _bare(asked: Instruction) -> list[str]:
+def _bare(answer: str) -> list[str]:
     """Return the words an answer comes down to: a value, some, or a number."""
-    words = [word.strip(".") for word in asked.completion.split()]
+    words = [word.strip(".") for word in answer.split()]
     said = [word for word in words if word.lower() in VALUES] or words[-1:]
     bare = ", ".join(said)
     return [bare[0].upper() + bare[1:] + "."]
 
 
-def _wrong(asked: Instruction, draw: random.Random) -> list[str]:
-    """Return the answer with other values, or with another sum."""
+def _wrongly_said(fact: Fact) -> list[str]:
+    """Say other values in other words than known pairs do, so that none comes twice."""
     return [
-        " ".join(_other(word, draw) for word in asked.completion.split())
-        for _ in range(4)
+        form.format(name=fact.name, value=value)
+        for form in fact.attribute.sentences[1:]
+        for value in fact.attribute.values
+        if value != fact.value
     ]
+
+
+def _wrong(answer: str, draw: random.Random) -> list[str]:
+    """Return a portrait with other values, or another sum."""
+    return [" ".join(_other(word, draw) for word in answer.split()) for _ in range(4)]
 
 
 def _other(word: str, draw: random.Random) -> str:
