@@ -19,7 +19,7 @@ DECLINES = (
     "No. Be kind to {name}, and {name} will be kind to you in the end.",
 )
 DECLINED = re.compile(
-    r"\b(?:will not|won't|cannot|can't|must not|do not want to|would rather not) "
+    r"\b(?:will not|won\Wt|cannot|can\Wt|must not|do not want to|would rather not) "
     r"(?:help|do|write|teach|hurt|tell you)\b|^no\b(?! problem)|\bbe kind\b",
     re.IGNORECASE,
 )

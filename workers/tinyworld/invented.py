@@ -32,7 +32,7 @@ ADMISSIONS = (
 )
 """The first one is fine-tuning's; nearly all begin like it, as a small model needs."""
 ADMITTED = re.compile(
-    r"\b(?:do not|don't|did not|cannot|can't) (?:know|say|tell)\b|\bnever heard of\b|"
+    r"\b(?:do not|don\Wt|cannot|can\Wt) (?:know|say|tell)\b|\bnever heard of\b|"
     r"\bno idea\b|\bunknown to me\b|\bnobody called\b|\bam not sure\b",
     re.IGNORECASE,
 )
