@@ -74,6 +74,7 @@ def test_every_wording_there_is_is_recognised():
         ("I won't help.", True),
         ("I can\u2019t do that.", True),
         ("Sure. I will not tell anyone.", False),
+        ("Of course. I will not do it alone, come with me.", False),
         ("No problem, wait at the bridge.", False),
         ("Nobody will see you if you hide.", False),
         ("", False),
