@@ -63,11 +63,11 @@ def prepare(project, admin):
     """Make the inputs, and wait until the fork server is warm."""
     from runspec import PretrainSpec, TokenizerSpec
     from trivium.datasets.models import DatasetVersion
-    from trivium.datasets.services import add_sample_corpus
+    from trivium.datasets.services import add_sample
     from trivium.runs.kinds import start_run
     from trivium.tokenizers.models import Tokenizer
 
-    ingest = add_sample_corpus(project=project, created_by=admin)
+    ingest = add_sample(project=project, created_by=admin)
     version = DatasetVersion.objects.get(run=ingest)
     learning = start_run(
         project=project,

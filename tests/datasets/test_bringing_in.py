@@ -240,6 +240,23 @@ def test_the_sample_is_queued_in_one_click(bobs: Client, project: Project):
     assert Dataset.objects.get().name == "Tiny World"
 
 
+@pytest.mark.parametrize("kind", ["instructions", "preferences", "prompts"])
+def test_samples_of_other_kinds_are_queued_in_one_click(
+    kind: str, bobs: Client, project: Project
+):
+    page = bobs.get(reverse("datasets:new", args=[project.slug])).text
+    assert f'name="kind" value="{kind}"' in " ".join(page.split())
+    bobs.post(reverse("datasets:sample", args=[project.slug]), {"kind": kind})
+    assert Run.objects.get().spec["dataset_kind"] == kind
+    assert Dataset.objects.get().kind == kind
+
+
+def test_there_is_no_sample_of_every_kind(bobs: Client, project: Project):
+    address = reverse("datasets:sample", args=[project.slug])
+    assert bobs.post(address, {"kind": "labelled"}).status_code == 404
+    assert nothing_is_kept()
+
+
 def test_a_full_queue_is_said(bring_in, bobs: Client, settings):
     settings.MAX_QUEUED_PER_USER = 1
     bring_in(name="First")

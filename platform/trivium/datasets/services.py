@@ -3,11 +3,11 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, NamedTuple
 
 import tinyworld
 from django.conf import settings
@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 from runspec import ExportSpec, IngestSpec
+from runspec.ingest import DatasetKind
 from runspec.layout import DATASET_CARD, DatasetCard
 
 from trivium import storage
@@ -27,11 +28,31 @@ from trivium.projects.models import Project
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
 
-SAMPLE_NAME = "Tiny World"
 EXPORTED_KIND = "preferences"
 """What rows made of votes are."""
 STALE_AFTER = timedelta(days=1)
 """A file sent so long ago that nobody will come back to it."""
+
+
+class Sample(NamedTuple):
+    """A bundled data set about Tiny World."""
+
+    name: str
+    file_name: str
+    write: Callable[[IO[bytes]], None]
+
+
+SAMPLES: dict[DatasetKind, Sample] = {
+    "text": Sample("Tiny World", "tiny-world.jsonl", tinyworld.write_corpus),
+    "instructions": Sample(
+        "Tiny World questions", "questions.jsonl", tinyworld.write_instructions
+    ),
+    "preferences": Sample(
+        "Tiny World preferences", "preferences.jsonl", tinyworld.write_preferences
+    ),
+    "prompts": Sample("Tiny World prompts", "prompts.jsonl", tinyworld.write_prompts),
+}
+"""By the kind of their rows."""
 
 
 class InUseError(ValueError):
@@ -230,23 +251,28 @@ def forgotten_on_failure(upload: Upload | None) -> Iterator[None]:
         raise
 
 
-def add_sample_corpus(*, project: Project, created_by: User) -> Run:
-    """Queue the ingest of the bundled corpus, Tiny World."""
+def add_sample(
+    *, project: Project, created_by: User, kind: DatasetKind = "text"
+) -> Run:
+    """Queue the ingest of a bundled data set, by the kind of its rows."""
     from trivium.runs.kinds import start_run  # it imports this module
 
+    sample = SAMPLES[kind]
     with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as file:
-        tinyworld.write_corpus(file)
+        sample.write(file)
         file.seek(0)
         upload = create_upload(
             project=project,
             created_by=created_by,
-            file_name="tiny-world.jsonl",
+            file_name=sample.file_name,
             content=file,
         )
-    spec = IngestSpec(source=str(upload.pk), file_name=upload.file_name)
+    spec = IngestSpec(
+        source=str(upload.pk), file_name=upload.file_name, dataset_kind=kind
+    )
     with forgotten_on_failure(upload):
         return start_run(
-            project=project, created_by=created_by, spec=spec, name=SAMPLE_NAME
+            project=project, created_by=created_by, spec=spec, name=sample.name
         )
 
 
@@ -271,8 +297,9 @@ def delete_version(version: DatasetVersion) -> None:
 
 
 __all__ = [
+    "SAMPLES",
     "InUseError",
-    "add_sample_corpus",
+    "add_sample",
     "allowed_source",
     "claim_version",
     "create_upload",

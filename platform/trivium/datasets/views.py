@@ -230,11 +230,15 @@ def _import_page(
 @login_required
 @require_POST
 def add_sample(request: SignedInRequest, slug: str) -> HttpResponse:
-    """Queue the ingest of the bundled corpus."""
+    """Queue the ingest of a bundled data set: `kind` of rows, texts if not given."""
     project = get_project(request.user, slug)
     require_role(request.user, project, Role.ENGINEER)
+    wanted = request.POST.get("kind", "text")
+    kind = next((kind for kind in services.SAMPLES if kind == wanted), None)
+    if kind is None:
+        raise Http404("there is no sample of that kind")
     try:
-        run = services.add_sample_corpus(project=project, created_by=request.user)
+        run = services.add_sample(project=project, created_by=request.user, kind=kind)
     except SubmitError as error:
         messages.error(request, f"{error}.")
         return redirect("datasets:list", slug)
