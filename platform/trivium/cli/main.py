@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from trivium.cli.commands import (
     datasets,
     models,
+    plan,
     projects,
     runs,
     server,
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     nouns = parser.add_subparsers(dest="noun", required=True, metavar="COMMAND")
     modules = (
-        server, projects, datasets, tokenizers, models, runs, sweeps, workers,
+        server, projects, datasets, tokenizers, models, runs, sweeps, workers, plan,
     )  # fmt: skip
     for module in modules:
         module.add(nouns)
