@@ -11,7 +11,7 @@ from trivium.planning.devices import Device
 from trivium.planning.models import PlanningDefaults
 from trivium.planning.quantities import MAX_LENGTH, parse_quantity, plain_quantity
 
-AIMS = (("model", "A model I have in mind"), ("budget", "A budget I have"))
+AIMS = (("model", "A model"), ("budget", "A budget"))
 
 
 class QuantityField(forms.CharField):
@@ -77,7 +77,7 @@ class PlanForm(forms.Form):
     tokens = QuantityField(
         limits=LIMITS["tokens"],
         required=False,
-        label="Training tokens",
+        label="Tokens",
         help_text="Like 2.5B. Left empty, the number its size is best used with.",
     )
     budget = QuantityField(
@@ -148,6 +148,8 @@ class PlanForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Require what the chosen aim starts from."""
         cleaned = super().clean() or {}
+        for name in self.unasked(cleaned.get("aim", "")):
+            self.errors.pop(name, None)  # hidden on the page, so nobody could mend it
         needed = {"model": "parameters", "budget": "budget"}.get(
             cleaned.get("aim", ""), ""
         )
@@ -155,14 +157,16 @@ class PlanForm(forms.Form):
             self.add_error(needed, "Give a number.")
         return cleaned
 
+    def unasked(self, aim: str) -> set[str]:
+        """Return the fields that belong to the other aim."""
+        if aim == "budget":
+            return {*self.AIM_FIELDS["model"], *self.SHAPE}
+        return set(self.AIM_FIELDS["budget"])
+
     def values(self) -> dict[str, Any]:
         """Return the question; what belongs to the other aim is not asked."""
         cleaned = self.cleaned_data
-        aim = cleaned["aim"]
-        other = [name for key, names in self.AIM_FIELDS.items() if key != aim
-                 for name in names]  # fmt: skip
-        if aim == "budget":
-            other += self.SHAPE  # a page shows these only beside a model
+        other = self.unasked(cleaned["aim"])
         asked = {name: value for name, value in cleaned.items() if name not in other}
         percent = asked.pop("utilisation_percent")
         return asked | {"utilisation": None if percent is None else percent / 100}
