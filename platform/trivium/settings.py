@@ -257,6 +257,7 @@ INSTALLED_APPS = [
     "trivium.comparisons",
     "trivium.campaigns",
     "trivium.openai",
+    "trivium.planning",
     "trivium.metrics",
     "trivium.pages",
 ]

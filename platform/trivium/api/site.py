@@ -15,6 +15,7 @@ from trivium.datasets.api import router as datasets
 from trivium.datasets.exports_api import router as exports
 from trivium.datasets.importing_api import router as importing
 from trivium.models.api import router as models
+from trivium.planning.api import router as planning
 from trivium.playground.api import router as generations
 from trivium.projects.api import router as projects
 from trivium.runs.api import router as runs
@@ -78,6 +79,7 @@ def build_api() -> NinjaAPI:
         "votes": votes,
         "generations": generations,
         "workers": workers,
+        "plan": planning,
     }.items():
         built.add_router(f"/{noun}", router, tags=[noun])
     built.add_router("/datasets", importing, tags=["datasets"])

@@ -13,6 +13,7 @@ from trivium.cli.commands import (
     campaigns,
     datasets,
     models,
+    plan,
     projects,
     runs,
     server,
@@ -45,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     nouns = parser.add_subparsers(dest="noun", required=True, metavar="COMMAND")
     modules = (
         server, projects, datasets, tokenizers, models, runs, sweeps, campaigns,
-        workers,
+        workers, plan,
     )  # fmt: skip
     for module in modules:
         module.add(nouns)

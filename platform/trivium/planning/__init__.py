@@ -1,0 +1,1 @@
+"""Planning: what a training run will cost, before it is started."""

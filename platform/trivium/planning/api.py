@@ -1,0 +1,162 @@
+"""`/api/v1/plan`: what a training run will cost."""
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from ninja import Query, Router, Schema
+from pydantic import Field
+
+from trivium.api.auth import ApiRequest
+from trivium.planning import queries
+from trivium.planning.asking import LIMITS, asked_from
+from trivium.planning.devices import DEFAULT
+from trivium.planning.making import BudgetUnit, Plan, make_plan
+from trivium.planning.scaling import Rule
+from trivium.projects.queries import get_project
+
+router = Router()
+
+
+def within(name: str, description: str) -> Any:
+    """Return an optional number within its limits."""
+    least, most = LIMITS[name]
+    return Field(default=None, ge=least, le=most, description=description)
+
+
+class PlanQuery(Schema):
+    """A question: `parameters` (and `tokens`), or a `budget`."""
+
+    parameters: float | None = within("parameters", "Size of the model.")
+    tokens: float | None = within(
+        "tokens", "Tokens it reads; without, the compute-optimal number by `rule`."
+    )
+    rule: Rule = Field(
+        default="twenty",
+        description="What is compute-optimal: `twenty` tokens per parameter, or "
+        "`fitted`, approach 3 of Hoffmann et al. 2022.",
+    )
+    budget: float | None = within(
+        "budget", "What may be spent; answered with the best model for it."
+    )
+    unit: BudgetUnit = Field(default="money", description="Unit of `budget`.")
+    device: str = Field(default=DEFAULT, max_length=40, description="Key of a device.")
+    number: int = Field(
+        default=1,
+        ge=int(LIMITS["number"][0]),
+        le=int(LIMITS["number"][1]),
+        description="How many devices.",
+    )
+    precision: Literal["", "bf16", "fp32"] = Field(
+        default="", description="Whose peak counts; by default bf16 where there is one."
+    )
+    utilisation: float | None = within(
+        "utilisation", "Share of the peak that training reaches (MFU)."
+    )
+    layers: int | None = within("layers", "With width and context: counts attention.")
+    width: int | None = within("width", "Of the model.")
+    context: int | None = within("context", "Tokens per sequence.")
+    price_per_hour: float | None = within("price_per_hour", "Of one device.")
+    power_w: float | None = within("power_w", "Of one device, in watts.")
+    pue: float | None = within("pue", "Power of the site over power of the devices.")
+    grid_kg_per_kwh: float | None = within(
+        "grid_kg_per_kwh", "CO2 equivalent emitted for a kWh."
+    )
+    project: str = Field(
+        default="",
+        max_length=60,
+        description="Slug; its prices and factors instead of the built-in ones.",
+    )
+
+
+class PlanDeviceOut(Schema):
+    """What is reckoned with."""
+
+    key: str
+    name: str
+    precision: str
+    peak_flops_per_s: float
+    is_measured: bool = Field(description="Whether a worker here measured the peak.")
+    source: str
+
+
+class FactorsOut(Schema):
+    """What an hour of one device costs."""
+
+    price_per_device_hour: float
+    device_power_w: float
+    pue: float
+    grid_kg_per_kwh: float
+
+
+class CostOut(Schema):
+    """What the run costs."""
+
+    flops: float
+    petaflop_days: float
+    hours: float
+    device_hours: float
+    money: float
+    energy_kwh: float
+    co2_kg: float
+
+
+class PlanOut(Schema):
+    """An estimate, with all that it assumes."""
+
+    parameters: float
+    tokens: float
+    tokens_per_parameter: float
+    cost: CostOut
+    currency: str
+    expected_loss: float = Field(
+        description="Nats per token by the law of Hoffmann et al.; an extrapolation."
+    )
+    is_extrapolated: bool = Field(
+        description="Whether the compute is outside what that law was fitted on."
+    )
+    attention_share: float = Field(description="Of the FLOPs; 0 where not counted.")
+    device: PlanDeviceOut
+    number: int
+    utilisation: float
+    factors: FactorsOut
+
+
+def describe(plan: Plan, currency: str) -> dict[str, Any]:
+    """Return a plan as the API shows it."""
+    asked, device = plan.asked, plan.asked.device
+    return {
+        "parameters": plan.parameters,
+        "tokens": plan.tokens,
+        "tokens_per_parameter": plan.tokens_per_parameter,
+        "cost": asdict(plan.cost),
+        "currency": currency,
+        "expected_loss": plan.loss,
+        "is_extrapolated": plan.is_extrapolated,
+        "attention_share": plan.attention_share,
+        "device": {
+            "key": device.key,
+            "name": device.name,
+            "precision": asked.precision,
+            "peak_flops_per_s": device.peak_flops_per_s[asked.precision],
+            "is_measured": device.is_measured,
+            "source": device.source,
+        },
+        "number": asked.num_devices,
+        "utilisation": asked.utilisation,
+        "factors": asdict(asked.factors),
+    }
+
+
+@router.get("", response=PlanOut, summary="Plan a training run")
+def plan(request: ApiRequest, asked: Query[PlanQuery]) -> dict[str, Any]:
+    """Estimate what a training run costs, or the best model for a budget.
+
+    6·N·D operations, over peak times utilisation; money, energy and CO2 from there.
+    Nothing is kept or started.
+    """
+    project = get_project(request.user, asked.project) if asked.project else None
+    defaults = queries.defaults_of(project)
+    question = asked_from(
+        asked.model_dump(), defaults=defaults, table=queries.device_table()
+    )
+    return describe(make_plan(question), defaults.currency)
