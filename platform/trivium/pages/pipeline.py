@@ -175,7 +175,7 @@ def next_step(project: Project, picture: Pipeline) -> Step:
 def aligning_step(
     slug: str, model: LanguageModel, preferences: list[DatasetVersion]
 ) -> Step:
-    """Return how an instruct model is aligned, or what that needs; only decoders are."""
+    """Return how an instruct model is aligned, or what that needs."""
     title, url = "You have an instruct model", reverse("runs:new", args=[slug])
     if model.architecture != "decoder":
         return Step(

@@ -3,8 +3,9 @@
 import math
 
 import pytest
-from align_lab import AlignLab
+from align_lab import AlignLab, pair, polite
 from stage_lab import curve, result_of
+from trainer.errors import BadInputError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`"),
@@ -83,11 +84,11 @@ def test_it_learns_and_writes_an_aligned_model(lab: AlignLab):
 def test_rows_without_a_usable_pair_are_named(lab: AlignLab):
     same = pair("Say it.", "It.", "It.")
     data = lab.pairs("same", [same, same])
-    with pytest.raises(BadInputError, match="row 1 of same.jsonl, row 2"):
+    with pytest.raises(BadInputError, match=r"row 1 of same\.jsonl, row 2"):
         lab.run(lab.dpo(data))
     long = pair("Say it.", "It " * 100, "No.")
     data = lab.pairs("long", [long])
-    with pytest.raises(BadInputError, match=r"longer .*row 1 of long.jsonl \(\d+ tokens"):
+    with pytest.raises(BadInputError, match=r"longer .*row 1 of long\.jsonl"):
         lab.run(lab.dpo(data))
 
 

@@ -1,20 +1,50 @@
 """Reward models: they learn, are judged beside length, and the engine reads them."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
-from align_lab import AlignLab, pair
+from align_lab import AlignLab, polite
+from runspec.labels import Source
+from runspec.serving import ModelRef, Prompt, Sampling
 from stage_lab import curve, result_of
-from trainer.align.measures import calibration, calibration_error, length_baseline
-from trainer.align.measures import wilson
+from trainer.align.measures import (
+    calibration,
+    calibration_error,
+    length_baseline,
+    wilson,
+)
+from trainer.asking.local import load
+from trainer.asking.questions import Question
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`is_gradient_checkpointing`:FutureWarning"
 )
 
 
-def test_a_trained_one_scores_the_preferred_answer_higher(lab: AlignLab):
-    from inference.loading import load
+def scores_of(
+    folder: Path, asked: dict[str, Any], answers: list[str]
+) -> list[float | None]:
+    """Ask the engine itself."""
+    ref = ModelRef(key="model-1", url=folder.as_uri(), sha256="")
+    source = Source(id="tiny", title="Tiny", model=ref)
+    user = {"role": "user", "content": asked["prompt"][0]["content"]}
+    questions = [
+        Question(
+            number,
+            Prompt(messages=(user, {"role": "assistant", "content": answer})),
+            Sampling(),
+        )
+        for number, answer in enumerate(answers)
+    ]
+    with load(source, cache=folder.parent, tick=lambda: None) as model:
+        assert model.is_scorer
+        assert model.labels == ()
+        return [reply.score for reply in model.scores(questions) if reply]
 
+
+def test_a_trained_one_scores_the_preferred_answer_higher(lab: AlignLab):
     folder = lab.run(lab.reward(lab.pairs(), center_rewards=0.01, learning_rate=1e-2))
     losses = [float(value) for value in curve(folder, "train/loss").values()]
     assert losses[-1] < losses[0] / 2
@@ -22,6 +52,10 @@ def test_a_trained_one_scores_the_preferred_answer_higher(lab: AlignLab):
     assert found["pairs"] == sum(one["pairs"] for one in found["calibration"]) == 11
     assert found["accuracy"]["value"] == 1.0
     assert found["by_length"]["picks"] == "longer"
+    asked = polite()[-1]
+    better, worse = scores_of(folder / "output", asked, ["Thank you!", "No, 9."])
+    assert better > worse
+    assert better - worse == pytest.approx(found["margin"], rel=0.5)
     assert "- reward\n" in (folder / "output/README.md").read_text()
 
 

@@ -31,7 +31,7 @@ class Preferring(Watched):
         self: Any, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> Any:
         """Evaluate a batch, and note how many pairs it has."""
-        found = super().prediction_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        found = super().prediction_step(model, inputs, *args, **kwargs)
         self.pairs_seen.append(len(inputs["input_ids"]) // 2)
         return found
 
