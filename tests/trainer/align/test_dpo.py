@@ -116,3 +116,11 @@ def test_a_plain_pair_is_its_text_and_an_end(lab: AlignLab):
     end = pieces[0][1].removeprefix("two")
     assert end.startswith("<|")
     assert pieces == [["One ", "two" + end], ["One ", "six" + end]]
+
+
+def test_a_last_batch_of_few_pairs_counts_by_its_pairs(lab: AlignLab):
+    # 11 validation pairs in batches of 8 and 3: what is drawn is what all pairs give.
+    folder = lab.run(lab.dpo(lab.pairs(), learning_rate=1e-3, publish="last"))
+    found = result_of(folder)["preference"]
+    margins = curve(folder, "validation/margin")
+    assert float(margins[12]) == pytest.approx(found["margin"], rel=1e-5)
