@@ -215,7 +215,7 @@ def test_many_runs_cost_no_more_queries(
         for number in range(60)
     ]
     Run.objects.bulk_create(copies)
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(23):
         page = bobs.get(GRAMMAR)
     assert page.context["pipeline"].num_more_runs == 58
 

@@ -3,6 +3,7 @@
 Only pydantic is imported here, so that every process can afford it.
 """
 
+from runspec.align import DpoSpec, RewardSpec
 from runspec.base import Spec, parse_spec
 from runspec.export import ExportSpec
 from runspec.generate import GenerateSpec
@@ -19,6 +20,8 @@ RunSpec = (
     | TokenizerSpec
     | PretrainSpec
     | SftSpec
+    | DpoSpec
+    | RewardSpec
     | PreflightSpec
     | ImportSpec
     | GenerateSpec
@@ -26,11 +29,16 @@ RunSpec = (
     | ExportSpec
 )
 
+Tuning = SftSpec | DpoSpec | RewardSpec
+"""Runs that teach a model something, all by the machinery of fine-tuning."""
+
 SPECS: dict[str, type[Spec]] = {
     "ingest": IngestSpec,
     "tokenizer": TokenizerSpec,
     "pretrain": PretrainSpec,
     "sft": SftSpec,
+    "dpo": DpoSpec,
+    "reward": RewardSpec,
     "preflight": PreflightSpec,
     "import": ImportSpec,
     "generate": GenerateSpec,
@@ -40,6 +48,7 @@ SPECS: dict[str, type[Spec]] = {
 
 __all__ = [
     "SPECS",
+    "DpoSpec",
     "ExportSpec",
     "GenerateSpec",
     "ImportSpec",
@@ -47,9 +56,11 @@ __all__ = [
     "JudgeSpec",
     "PreflightSpec",
     "PretrainSpec",
+    "RewardSpec",
     "RunSpec",
     "SftSpec",
     "Spec",
     "TokenizerSpec",
+    "Tuning",
     "parse_spec",
 ]

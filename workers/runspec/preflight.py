@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from runspec.align import DpoSpec, RewardSpec
 from runspec.base import Spec, setting
 from runspec.pretrain import PretrainSpec
 from runspec.sft import SftSpec
@@ -21,7 +22,7 @@ class PreflightSpec(Spec):
     kind: Literal["preflight"] = "preflight"
     is_resumable: ClassVar[bool] = False
 
-    training: SftSpec | PretrainSpec = setting(
+    training: SftSpec | DpoSpec | RewardSpec | PretrainSpec = setting(
         help="The run to check.", discriminator="kind"
     )
     trains_on: Literal["cpu", "gpu"] = setting(

@@ -15,24 +15,13 @@ import os
 import signal
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import get_args
 
 from pydantic import ValidationError
-from runspec import (
-    ExportSpec,
-    GenerateSpec,
-    ImportSpec,
-    IngestSpec,
-    JudgeSpec,
-    PreflightSpec,
-    PretrainSpec,
-    SftSpec,
-    Spec,
-    TokenizerSpec,
-    parse_spec,
-)
+from runspec import Spec, parse_spec
 from runspec.layout import EXIT_FAILED, EXIT_OK, EXIT_STOPPED, events_file
 
 from trainer.context import Context, Reporter
@@ -145,47 +134,28 @@ def _load_spec(path: Path) -> Spec:
         raise BadInputError(f"the spec cannot be read: {error}") from error
 
 
+STAGES = {
+    "ingest": ("trainer.ingest", "run_ingest"),
+    "tokenizer": ("trainer.tokenizer", "run_tokenizer"),
+    "pretrain": ("trainer.pretrain", "run_pretrain"),
+    "sft": ("trainer.sft", "run_sft"),
+    "dpo": ("trainer.align", "run_dpo"),
+    "reward": ("trainer.align", "run_reward"),
+    "preflight": ("trainer.preflight", "run_preflight"),
+    "import": ("trainer.importing.stage", "run_import"),
+    "generate": ("trainer.generating", "run_generate"),
+    "judge": ("trainer.judging", "run_judge"),
+    "export": ("trainer.exporting", "run_export"),
+}
+"""Kind of a spec → module and function of its stage."""
+
+
 def _run_stage(spec: Spec, context: Context) -> None:
     """Import only what the stage needs: an ingest run starts without torch."""
-    match spec:
-        case IngestSpec():
-            from trainer.ingest import run_ingest
-
-            run_ingest(spec, context=context)
-        case TokenizerSpec():
-            from trainer.tokenizer import run_tokenizer
-
-            run_tokenizer(spec, context=context)
-        case PretrainSpec():
-            from trainer.pretrain import run_pretrain
-
-            run_pretrain(spec, context=context)
-        case SftSpec():
-            from trainer.sft import run_sft
-
-            run_sft(spec, context=context)
-        case PreflightSpec():
-            from trainer.preflight import run_preflight
-
-            run_preflight(spec, context=context)
-        case ImportSpec():
-            from trainer.importing.stage import run_import
-
-            run_import(spec, context=context)
-        case GenerateSpec():
-            from trainer.generating import run_generate
-
-            run_generate(spec, context=context)
-        case JudgeSpec():
-            from trainer.judging import run_judge
-
-            run_judge(spec, context=context)
-        case ExportSpec():
-            from trainer.exporting import run_export
-
-            run_export(spec, context=context)
-        case _:
-            raise BadInputError(f"no stage runs specs of kind {spec.kind!r}")
+    if spec.kind not in STAGES:
+        raise BadInputError(f"no stage runs specs of kind {spec.kind!r}")
+    module, function = STAGES[spec.kind]
+    getattr(import_module(module), function)(spec, context=context)
 
 
 def listen(stop: threading.Event, lifeline: int | None) -> None:

@@ -2,7 +2,8 @@
 
 Everything is built exactly as the run builds it, so the batch shown is the batch
 trained. What is looked at differs by the kind of training (`trainer.sft.preflight`,
-`trainer.pretrain_preflight`); how it is noted, and what fails, is here.
+`trainer.align.preflight`, `trainer.pretrain_preflight`); how it is noted, and what
+fails, is here.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,14 @@ from typing import Any
 
 import psutil
 import torch
-from runspec import PreflightSpec, PretrainSpec, SftSpec
+from runspec import (
+    DpoSpec,
+    PreflightSpec,
+    PretrainSpec,
+    RewardSpec,
+    SftSpec,
+    Tuning,
+)
 from runspec.preflight import Check, Piece, PreflightReport, Status
 
 from trainer.context import Context
@@ -48,6 +56,10 @@ def _look(spec: PreflightSpec, checks: "Checks", context: Context) -> PreflightR
             from trainer.sft.preflight import look_at_finetuning
 
             return look_at_finetuning(spec, spec.training, checks, context)
+        case DpoSpec() | RewardSpec():
+            from trainer.align.preflight import look_at_alignment
+
+            return look_at_alignment(spec, spec.training, checks, context)
         case PretrainSpec():
             from trainer.pretrain_preflight import look_at_pretraining
 
@@ -170,7 +182,7 @@ def try_step(
     return {"peak_memory_bytes": peak, "memory_bytes": total}
 
 
-def smaller_batches(spec: SftSpec | PretrainSpec) -> dict[str, Any]:
+def smaller_batches(spec: Tuning | PretrainSpec) -> dict[str, Any]:
     """Return settings for the same steps in half the memory."""
     if spec.batch_size == 1:
         return {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from runspec import ImportSpec, PretrainSpec, SftSpec
+from runspec import DpoSpec, ImportSpec, PretrainSpec, RewardSpec, SftSpec
 from runspec.families import FAMILIES
 from runspec.manifest import file_sha256
 from runspec.sft import KINDS_OF, TASKS_OF
@@ -79,15 +79,64 @@ def claim_finetuned(run: Run, spec: SftSpec, name: str) -> str:
     )
 
 
-def _must_suit(
-    spec: SftSpec, parent: LanguageModel, datasets: list[DatasetVersion]
-) -> None:
+ALIGNED: dict[str, tuple[str, dict[str, Any]]] = {
+    "dpo": (LanguageModel.Stage.ALIGNED, {"has_chat_template": True}),
+    "reward": (
+        LanguageModel.Stage.REWARD,
+        {
+            "has_chat_template": True,
+            "head": "sequence-classification",
+            "loader": "AutoModelForSequenceClassification",
+        },
+    ),
+}
+"""Stage of the model each kind of alignment makes, and what is known of it."""
+
+
+def claim_aligned(run: Run, spec: DpoSpec | RewardSpec, name: str) -> str:
+    """Make the model a run that learns from preferences will fill; returns its name.
+
+    Raises:
+        SubmitError: the model is no decoder that writes text.
+    """
+    parent = LanguageModel.objects.get(pk=spec.model)
+    _must_be_known(parent)
+    is_decoder = parent.architecture == LanguageModel.Architecture.DECODER
+    if not is_decoder or parent.recognised.get("head") in ALIGNED["reward"][1].values():
+        raise SubmitError(
+            f"model: {parent} does not write text from left to right; preferences are "
+            "learnt by a decoder, such as an instruct model",
+            field="model",
+        )
+    first = DatasetVersion.objects.select_related("dataset").get(pk=spec.datasets[0])
+    stage, recognised = ALIGNED[spec.kind]
+    return _claim(
+        run,
+        name or free_model_name(run, f"{parent.name} {first.dataset.name}"),
+        parents=[parent],
+        dataset=first,
+        tokenizer=parent.tokenizer,
+        family=parent.family,
+        licence=parent.licence,
+        recognised=recognised,
+        stage=stage,
+        architecture=parent.architecture,
+    )
+
+
+def _must_be_known(parent: LanguageModel) -> None:
     if not parent.architecture:
         raise SubmitError(
             f"model: {parent} is still being imported, and what it is is not known "
             "yet; wait for its run",
             field="model",
         )
+
+
+def _must_suit(
+    spec: SftSpec, parent: LanguageModel, datasets: list[DatasetVersion]
+) -> None:
+    _must_be_known(parent)
     if TASKS_OF[parent.architecture] != spec.task:
         raise SubmitError(
             f"task: {parent} is an {parent.get_architecture_display().lower()}; it "

@@ -20,6 +20,7 @@ IS_USABLE = Q(path__gt="") | (Q(run__isnull=False) & ~Q(run__state__in=ENDED_EAR
 TUNING_KINDS = {kind for kinds in KINDS_OF.values() for kind in kinds}
 """Kinds of datasets that fine-tuning learns from."""
 TUNING = {Run.Kind.SFT, Run.Kind.PREFLIGHT}
+ALIGNING = {Run.Kind.DPO, Run.Kind.REWARD}
 TEACHINGS = {
     "chat": ("Teach it to follow instructions", "pairs of instruction and answer"),
     "text-to-text": ("Teach it to rewrite texts", "pairs of texts"),
@@ -58,6 +59,12 @@ class Pipeline(NamedTuple):
     tuned: LanguageModel | None
     """The newest instruct model that is ready."""
     num_tuned: int
+    preferences: list[DatasetVersion]
+    """What alignment learns from."""
+    aligned: LanguageModel | None
+    """The newest aligned model that is ready."""
+    reward: LanguageModel | None
+    """The newest reward model that is ready."""
 
     @property
     def is_moving(self) -> bool:
@@ -68,7 +75,8 @@ class Pipeline(NamedTuple):
     def is_beginning(self) -> bool:
         """Whether the tutorial still has something to say."""
         is_empty = self.model is None and self.tuned is None
-        return is_empty and not self.pretraining and not self.tuning
+        is_working = self.pretraining or self.tuning or self.aligning
+        return is_empty and not is_working
 
     @property
     def pretraining(self) -> list[Run]:
@@ -81,9 +89,14 @@ class Pipeline(NamedTuple):
         return [run for run in self.runs if run.kind in TUNING]
 
     @property
+    def aligning(self) -> list[Run]:
+        """Unfinished runs that learn from preferences."""
+        return [run for run in self.runs if run.kind in ALIGNING]
+
+    @property
     def before_tuning(self) -> list[Run]:
         """Unfinished runs of pretraining, and of what it needs."""
-        return [run for run in self.runs if run.kind not in TUNING]
+        return [run for run in self.runs if run.kind not in TUNING | ALIGNING]
 
     @property
     def has_ready_data(self) -> bool:
@@ -111,6 +124,7 @@ def pipeline(project: Project) -> Pipeline:
         versions.filter(dataset__kind=Dataset.Kind.TEXT),
         versions.filter(dataset__kind__in=TUNING_KINDS),
     )
+    preferences = versions.filter(dataset__kind=Dataset.Kind.PREFERENCES)
     runs = hide_preflights(project.runs.all())
     unfinished = runs.exclude(state__in=Run.TERMINAL)
     at_work = unfinished.filter(state__in=Run.LIVE).order_by("pk")[: 2 * MAX_SHOWN]
@@ -130,6 +144,11 @@ def pipeline(project: Project) -> Pipeline:
         examples=list(examples.select_related("dataset").order_by("-pk")[:MAX_SHOWN]),
         tuned=tuned.select_related("run").order_by("-pk").first(),
         num_tuned=tuned.count(),
+        preferences=list(
+            preferences.select_related("dataset").order_by("-pk")[:MAX_SHOWN]
+        ),
+        aligned=models.filter(stage="aligned").order_by("-pk").first(),
+        reward=models.filter(stage="reward").order_by("-pk").first(),
     )
 
 
@@ -144,20 +163,44 @@ def next_step(project: Project, picture: Pipeline) -> Step:
             "See what to do",
             reverse("runs:detail", args=[slug, failed.pk]),
         )
-    if picture.pretraining or picture.tuning:
+    if picture.pretraining or picture.tuning or picture.aligning:
         return watching_step(slug, picture)
     if picture.tuned is not None:
-        return Step(
-            "You have an instruct model",
-            "It does what it is asked. Aligning it with what people prefer is a stage "
-            "yet to come; meanwhile try more examples, or LoRA.",
-            "Fine-tune another",
-            reverse("runs:new", args=[slug]) + "?kind=sft",
-            needs_engineer=True,
-        )
+        return aligning_step(slug, picture.tuned, picture.preferences)
     if picture.model is not None:
         return teaching_step(slug, picture.model, picture.examples)
     return beginning_step(slug, picture)
+
+
+def aligning_step(
+    slug: str, model: LanguageModel, preferences: list[DatasetVersion]
+) -> Step:
+    """Return how an instruct model is aligned, or what that needs."""
+    title, url = "You have an instruct model", reverse("runs:new", args=[slug])
+    if model.architecture != "decoder":
+        return Step(
+            title,
+            "It does what it is asked. Try more examples, or LoRA.",
+            "Fine-tune another",
+            url + "?kind=sft",
+            needs_engineer=True,
+        )
+    if not preferences:
+        return Step(
+            title,
+            "Align it with what people prefer: for that it needs choices between "
+            "answers. Collect some, or bring them in.",
+            "Collect choices",
+            reverse("campaigns:list", args=[slug]),
+        )
+    return Step(
+        title,
+        f"Align it with the choices in {preferences[0]}: it learns to answer more "
+        "like what people preferred.",
+        "Align it",
+        f"{url}?kind=dpo&model={model.pk}&datasets={preferences[0].pk}",
+        needs_engineer=True,
+    )
 
 
 def beginning_step(slug: str, picture: Pipeline) -> Step:
@@ -189,8 +232,8 @@ def beginning_step(slug: str, picture: Pipeline) -> Step:
 
 def watching_step(slug: str, picture: Pipeline) -> Step:
     """Return what to look at while a model is trained."""
-    if picture.tuning:
-        return tuning_step(slug, picture.tuning[0])
+    if runs := [*picture.tuning, *picture.aligning]:
+        return tuning_step(slug, runs[0])
     run = picture.pretraining[0]
     verb = "is learning" if run.state in Run.LIVE else "is in the queue"
     return Step(

@@ -36,6 +36,8 @@ KindName = Literal[
     "tokenizer",
     "pretrain",
     "sft",
+    "dpo",
+    "reward",
     "preflight",
     "import",
     "generate",

@@ -14,11 +14,15 @@ from runspec.sft import CHAT_ONLY, LORA_ONLY, TASKS_OF
 from trivium.models.models import LanguageModel
 from trivium.runs.fields import extra_of
 
-CONTROLS = ("family", "base_model", "model", "method", "chat_template")
+CONTROLS = (
+    "family", "base_model", "model", "method", "chat_template", "loss_type",
+)  # fmt: skip
 """Settings on which it depends which others apply."""
 RATES = {"full": 2e-5, "lora": 2e-4, "qlora": 2e-4}
 """Peak learning rate of each method, unless someone typed another."""
-STARTS_FROM = {"pretrain": "base_model", "sft": "model"}
+ALIGNS = ("dpo", "reward")
+"""Kinds of runs that learn from preferences."""
+STARTS_FROM = {"pretrain": "base_model", **dict.fromkeys(("sft", *ALIGNS), "model")}
 """The setting that names the model a run of each kind goes on from."""
 
 
@@ -28,6 +32,8 @@ def decided(kind: str, start: LanguageModel | None) -> dict[str, str]:
         return {}
     if kind == "pretrain":
         return {"family": start.family}
+    if kind in ALIGNS:
+        return {}
     return {"task": TASKS_OF.get(start.architecture, "chat")}
 
 
@@ -37,6 +43,8 @@ def settings_left_out(
     """Return the settings that do not apply; `given` are those `decided`."""
     if kind == "sft":
         return _left_out_of_sft(value_of, given.get("task", "chat"))
+    if kind in ALIGNS:
+        return _left_out_of_alignment(value_of)
     if kind != "pretrain":
         return set()
     family = given.get("family") or value_of("family")
@@ -72,6 +80,17 @@ def _left_out_of_sft(value_of: Callable[[str], object], task: str) -> set[str]:
     return left_out
 
 
+def _left_out_of_alignment(value_of: Callable[[str], object]) -> set[str]:
+    left_out: set[str] = set()
+    if value_of("method") not in {"lora", "qlora"}:
+        left_out |= {*LORA_ONLY}
+    if value_of("chat_template") != "custom":
+        left_out.add("custom_template")
+    if value_of("loss_type") != "robust":
+        left_out.add("label_smoothing")
+    return left_out
+
+
 def why_not_from(kind: str, start: LanguageModel | None) -> str:
     """Say why a run cannot go on from a model; empty where it can."""
     if start is None or kind not in STARTS_FROM:
@@ -84,4 +103,6 @@ def why_not_from(kind: str, start: LanguageModel | None) -> str:
         )
     if kind == "sft" and start.architecture not in TASKS_OF:
         return f"{start} is a {start.architecture}, which cannot be fine-tuned here."
+    if kind in ALIGNS and start.architecture != "decoder":
+        return f"{start} is no decoder; choose one that writes text, as a chat model."
     return ""

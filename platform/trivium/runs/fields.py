@@ -40,6 +40,13 @@ CHOICES = {
     "rouge_l": "ROUGE-L",
     "accuracy": "Accuracy",
     "f1": "F1",
+    "margin": "Margin",
+    "sigmoid": "Sigmoid (DPO)",
+    "ipo": "IPO",
+    "hinge": "Hinge",
+    "robust": "Robust",
+    "sigmoid_norm": "Sigmoid per token",
+    "apo_zero": "APO-zero",
 }
 """What choices are called whose value alone says too little."""
 

@@ -37,6 +37,8 @@ OUTPUT_NOUNS = {
     "tokenizer": "tokenizer",
     "pretrain": "model",
     "sft": "model",
+    "dpo": "model",
+    "reward": "model",
     "import": "model",
 }
 PREVIEWED = ("custom_template", "loss_on")

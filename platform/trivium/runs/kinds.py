@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.db.models import Model
 from runspec import (
+    DpoSpec,
     ExportSpec,
     GenerateSpec,
     ImportSpec,
@@ -20,6 +21,7 @@ from runspec import (
     JudgeSpec,
     PreflightSpec,
     PretrainSpec,
+    RewardSpec,
     SftSpec,
     Spec,
     TokenizerSpec,
@@ -68,6 +70,8 @@ KINDS: dict[type[Spec], Kind] = {
     ),
     PretrainSpec: Kind(models.claim_pretrained, models.publish_model, LanguageModel),
     SftSpec: Kind(models.claim_finetuned, models.publish_model, LanguageModel),
+    DpoSpec: Kind(models.claim_aligned, models.publish_model, LanguageModel),
+    RewardSpec: Kind(models.claim_aligned, models.publish_model, LanguageModel),
     ImportSpec: Kind(models.claim_imported, models.publish_imported, LanguageModel),
     ExportSpec: Kind(datasets.claim_version, datasets.publish_version, DatasetVersion),
     GenerateSpec: Kind(taking_in.claim_batch, taking_in.publish_batch, Batch),

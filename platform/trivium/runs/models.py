@@ -49,6 +49,8 @@ class Run(models.Model):
         TOKENIZER = "tokenizer", "Tokenizer"
         PRETRAIN = "pretrain", "Pretraining"
         SFT = "sft", "Fine-tuning"
+        DPO = "dpo", "Alignment (DPO)"
+        REWARD = "reward", "Reward model"
         PREFLIGHT = "preflight", "Preflight"
         IMPORT = "import", "Import"
         GENERATE = "generate", "Answers"

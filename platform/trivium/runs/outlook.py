@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from runspec import PretrainSpec, SftSpec, Spec
+from runspec import DpoSpec, PretrainSpec, RewardSpec, Spec, Tuning
 from runspec.sizing import ACTIVATION_WIDTHS, Estimate, estimate
 
 from trivium.datasets.models import DatasetVersion
@@ -112,7 +112,7 @@ def resized(made: Estimate, parameters: int) -> Estimate:
     )
 
 
-def tuning_outlook(project: Project, spec: SftSpec) -> TuningOutlook | None:
+def tuning_outlook(project: Project, spec: Tuning) -> TuningOutlook | None:
     """Return the cost of fine-tuning a model, as far as it is known yet."""
     model = LanguageModel.objects.filter(project=project, pk=as_pk(spec.model)).first()
     if model is None:
@@ -148,7 +148,7 @@ def rows_of(versions: list[DatasetVersion]) -> int | None:
     return sum(known) if known and len(known) == len(counts) else None
 
 
-def steps_of(spec: SftSpec, rows: int | None) -> int | None:
+def steps_of(spec: Tuning, rows: int | None) -> int | None:
     """Return the optimizer steps of so many epochs, or the limit on them."""
     if rows is None:
         return spec.max_steps
@@ -157,7 +157,7 @@ def steps_of(spec: SftSpec, rows: int | None) -> int | None:
 
 
 def trained_parameters(
-    spec: SftSpec, model: LanguageModel, shape: Shape | None
+    spec: Tuning, model: LanguageModel, shape: Shape | None
 ) -> int | None:
     """Return how many weights are trained: all, or about those LoRA adds."""
     if spec.method == "full":
@@ -168,7 +168,7 @@ def trained_parameters(
 
 
 def memory_of(
-    spec: SftSpec, model: LanguageModel, shape: Shape | None, trained: int | None
+    spec: Tuning, model: LanguageModel, shape: Shape | None, trained: int | None
 ) -> float | None:
     """Return about how much memory training takes: weights, optimizer, activations."""
     if shape is None or trained is None or not model.num_parameters:
@@ -176,13 +176,18 @@ def memory_of(
     size = 4 if spec.precision == "fp32" else 2
     context = min(spec.context or shape.context or 1024, shape.context or 2**20)
     tokens = spec.batch_size * context
+    if isinstance(spec, DpoSpec | RewardSpec):
+        tokens *= 2  # both answers
     per_layer = ACTIVATION_WIDTHS * shape.width * size // 2
     activations = tokens * (shape.layers * per_layer + 8 * shape.vocabulary)
     frozen = FROZEN_BYTES[spec.method] * model.num_parameters
+    if isinstance(spec, DpoSpec) and spec.method == "full":
+        # The reference is a second model, in fp32 as all are loaded.
+        frozen += 0 if spec.precompute_reference else 4 * model.num_parameters
     return frozen + TRAINED_BYTES * trained + activations
 
 
-def tuning_warnings(spec: SftSpec, memory_share: float | None) -> list[str]:
+def tuning_warnings(spec: Tuning, memory_share: float | None) -> list[str]:
     """Return what a person should know before fine-tuning starts."""
     found = []
     if spec.method == "qlora" and not has_live_gpu():

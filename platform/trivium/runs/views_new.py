@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
-from runspec import PretrainSpec, SftSpec, Spec
+from runspec import DpoSpec, PretrainSpec, RewardSpec, SftSpec, Spec
 from runspec.families import ARCHITECTURES, FAMILIES, FamilyFacts, families_of
 from runspec.sizing import PRESETS
 
@@ -16,7 +16,7 @@ from trivium.http import SignedInRequest, add_form_error
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, require_role
 from trivium.runs import kinds
-from trivium.runs.applying import RATES
+from trivium.runs.applying import ALIGNS, RATES
 from trivium.runs.errors import SubmitError
 from trivium.runs.forms import SpecForm, typed_settings
 from trivium.runs.models import Run
@@ -26,11 +26,21 @@ from trivium.runs.preflights import changes_of, training_of
 from trivium.runs.previews import preview_of
 from trivium.runs.views import as_id
 
-KINDS = {"tokenizer": "Tokenizer", "pretrain": "Pretraining", "sft": "Fine-tuning"}
+KINDS = {
+    "tokenizer": "Tokenizer",
+    "pretrain": "Pretraining",
+    "sft": "Fine-tuning",
+    "dpo": "Alignment (DPO)",
+    "reward": "Reward model",
+}
+TUNES = ("sft", *ALIGNS)
+"""Kinds that start from a model and learn from rows."""
 STARTS = {
     "tokenizer": "Train the tokenizer",
     "pretrain": "Start pretraining",
     "sft": "Start fine-tuning",
+    "dpo": "Start alignment",
+    "reward": "Train the reward model",
 }
 TITLES = {
     "decoder": "Decoder",
@@ -151,7 +161,11 @@ def estimate_run(request: SignedInRequest, slug: str) -> HttpResponse:
     project = get_project(request.user, slug)
     require_role(request.user, project, Role.ENGINEER)
     form = SpecForm(project, chosen_kind(request), request.POST)
-    context = {"form": form, "kind": form.kind} | panel_context(project, form)
+    context = {
+        "form": form,
+        "kind": form.kind,
+        "is_tuning": form.kind in TUNES,
+    } | panel_context(project, form)
     return render(request, "runs/new.html#estimate", context)
 
 
@@ -237,7 +251,8 @@ def page_context(
         "has_preflight": form.model.has_preflight,
         "has_dataset": project.datasets.exists(),
         "has_tokenizer": kind != "pretrain" or project.tokenizers.exists(),
-        "has_model": kind != "sft" or project.models.exists(),
+        "is_tuning": kind in TUNES,
+        "has_model": kind not in TUNES or project.models.exists(),
         "task_text": TASKS.get(form.task, ""),
     }
     return context | panel_context(project, form)
@@ -270,7 +285,7 @@ def panel_context(project: Project, form: SpecForm) -> dict[str, Any]:
     objective: Objective | None = None
     if isinstance(spec, PretrainSpec):
         found, objective = outlook(project, spec), objective_of(spec)
-    elif isinstance(spec, SftSpec):
+    elif isinstance(spec, SftSpec | DpoSpec | RewardSpec):
         found = tuning_outlook(project, spec)
     return {"outlook": found, "objective": objective}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 from pydantic import ValidationError
-from runspec import PretrainSpec, SftSpec, parse_spec
+from runspec import DpoSpec, PretrainSpec, RewardSpec, SftSpec, parse_spec
 from runspec.layout import SERVED
 from runspec.manifest import MANIFEST_NAME
 from runspec.serving import Architecture, ModelRef
@@ -38,7 +38,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "encoder": "encoder",
     "encoder-decoder": "encoder-decoder",
 }
-LEARNERS = (Run.Kind.PRETRAIN, Run.Kind.SFT)
+LEARNERS = (Run.Kind.PRETRAIN, Run.Kind.SFT, Run.Kind.DPO, Run.Kind.REWARD)
 CLASSIFIER = "sequence-classification"
 
 
@@ -285,6 +285,10 @@ def _taught(run: Run) -> tuple[Architecture, str, bool]:
         architecture = ARCHITECTURES[kinds[spec.task]]
         is_classifier = spec.task == "classification"
         return architecture, LanguageModel.Stage.INSTRUCT, is_classifier
+    if isinstance(spec, DpoSpec):
+        return "decoder", LanguageModel.Stage.ALIGNED, False
+    if isinstance(spec, RewardSpec):
+        return "decoder", LanguageModel.Stage.REWARD, True
     raise ChoiceNotFoundError(f"run {run.pk} makes no model")
 
 

@@ -43,6 +43,14 @@ SCHEMAS = {
     "conversations": pa.schema([("messages", MESSAGES), ("tools", pa.string())]),
     "text-to-text": pa.schema([("prompt", pa.string()), ("completion", pa.string())]),
     "labelled": pa.schema([("text", pa.string()), ("label", pa.string())]),
+    "preferences": pa.schema(
+        [
+            ("prompt", MESSAGES),
+            ("chosen", MESSAGES),
+            ("rejected", MESSAGES),
+            ("is_chat", pa.bool_()),
+        ]
+    ),
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig, PeftModel, TaskType
-from runspec import SftSpec
+from runspec import Tuning
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -14,12 +14,14 @@ TASK_TYPES = {
     "chat": TaskType.CAUSAL_LM,
     "text-to-text": TaskType.SEQ_2_SEQ_LM,
     "classification": TaskType.SEQ_CLS,
+    "dpo": TaskType.CAUSAL_LM,
+    "reward": TaskType.SEQ_CLS,
 }
 ALL_LINEAR = "all-linear"
 MAX_SHOWN = 12
 
 
-def lora_config(spec: SftSpec, model: PreTrainedModel, *, num_new: int) -> LoraConfig:
+def lora_config(spec: Tuning, model: PreTrainedModel, *, num_new: int) -> LoraConfig:
     """Return what PEFT shall add to `model`.
 
     The embeddings of `num_new` tokens, the last of the vocabulary, are trained whole:

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from runspec import SftSpec
+from runspec import Tuning
 from sandbox.encoding import TextEncoder, special_variables
 from sandbox.errors import TemplateError
 from sandbox.render import Conversation, ConversationError, Rendered, Renderer
@@ -32,7 +32,7 @@ class Template:
     tokens: tuple[str, ...] = ()
 
 
-def template_of(spec: SftSpec, tokenizer: PreTrainedTokenizerFast) -> Template:
+def template_of(spec: Tuning, tokenizer: PreTrainedTokenizerFast) -> Template:
     """Return the template a spec chooses; a model's own stays with its end token."""
     if spec.chat_template == "custom":
         return Template(spec.custom_template, "custom", "")
@@ -57,12 +57,14 @@ def add_tokens(tokenizer: PreTrainedTokenizerFast, template: Template) -> int:
 
 
 def conversation_of(row: dict[str, Any], kind: str) -> Conversation:
-    """Return a stored row as messages and tools."""
+    """Return a stored row as messages and tools; of a pair, with the chosen answer."""
     if kind == "instructions":
         system = row.get("system")
         turns = [("system", system)] if system else []
         turns += [("user", row["prompt"]), ("assistant", row["completion"])]
         return {"messages": [{"role": r, "content": text} for r, text in turns]}
+    if kind == "preferences":
+        row = {"messages": [*(row["prompt"] or []), *row["chosen"]]}
     messages = []
     for stored in row["messages"]:
         message = {"role": stored["role"], "content": stored["content"]}

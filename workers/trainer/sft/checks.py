@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from datasets import Dataset
-from runspec import SftSpec
+from runspec import Tuning
 from torch import nn
 
 from trainer.context import Context
@@ -28,7 +28,7 @@ MANY_UNKNOWN = 0.05
 """Share of unknown tokens from which on nothing sensible can be learnt."""
 
 
-def refuse_reading(checks: Checks, error: BadInputError, spec: SftSpec) -> None:
+def refuse_reading(checks: Checks, error: BadInputError, spec: Tuning) -> None:
     """Note what could not even be built, mended where possible."""
     changes: dict[str, Any] = {}
     if "template" in str(error) and spec.chat_template in {"custom", "model"}:

@@ -23,6 +23,8 @@ CLASSES: dict[str, Any] = {
     "chat": AutoModelForCausalLM,
     "text-to-text": AutoModelForSeq2SeqLM,
     "classification": AutoModelForSequenceClassification,
+    "dpo": AutoModelForCausalLM,
+    "reward": AutoModelForSequenceClassification,
 }
 SAFE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 ANY_LENGTH = 100_000

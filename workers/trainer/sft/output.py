@@ -26,11 +26,18 @@ ARCHITECTURE_OF: dict[str, Architecture] = {
     "chat": "decoder",
     "text-to-text": "encoder-decoder",
     "classification": "encoder",
+    "dpo": "decoder",
+    "reward": "decoder",
 }
+STAGES = {"dpo": "aligned", "reward": "reward"}
+"""What else than an instruct model a run makes."""
+HEADS = dict.fromkeys(("classification", "reward"), "sequence-classification")
 SUMMARIES = {
     "chat": "Taught by examples to answer in a conversation.",
     "text-to-text": "Taught by examples to turn one text into another.",
     "classification": "Taught by examples to tell texts apart by a label.",
+    "dpo": "Aligned with preferences: it answers more like what people chose.",
+    "reward": "Taught by preferences to rate answers: a higher number is a better one.",
 }
 
 
@@ -72,11 +79,19 @@ def card_facts(parts: Parts, facts: dict[str, Any]) -> CardFacts:
     """Return what the card of a fine-tuned model says."""
     spec = parts.spec
     measured = {k: v for k, v in facts["measured"].items() if k != "loss"}
+    if judged := facts.get("preference"):
+        measured |= {
+            "accuracy, 95 % from": judged["accuracy"]["low"],
+            "accuracy, 95 % to": judged["accuracy"]["high"],
+            f"accuracy of picking the {judged['by_length']['picks']}": judged[
+                "by_length"
+            ]["value"],
+        }
     return CardFacts(
         title="A model fine-tuned with Trivium",
         architecture=ARCHITECTURE_OF[spec.task],
-        stage="instruct",
-        head="sequence-classification" if spec.task == "classification" else "",
+        stage=STAGES.get(spec.task, "instruct"),
+        head=HEADS.get(spec.task, ""),
         summary=SUMMARIES[spec.task],
         about={
             "parameters": f"{facts['parameters']:,}",

@@ -1,6 +1,7 @@
 """All a fine-tuning run is made of, built the same way for its preflight.
 
-What differs between the three tasks is in `BUILDERS`; the rest is the same for all.
+What differs between the three tasks is in `BUILDERS`; the rest is the same for all, and
+for what learns from preferences (`trainer.align`).
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from runspec import SftSpec
+from runspec import SftSpec, Tuning
 from runspec.sft import KINDS_OF
 from sandbox.encoding import special_variables
 from sandbox.render import renderer
@@ -42,6 +43,7 @@ from trainer.sft.pairs import (
     source_text,
 )
 from trainer.sft.rows import (
+    COLUMNS,
     Encode,
     Limit,
     Source,
@@ -60,7 +62,7 @@ LOOKED_AT = 64
 class Parts:
     """What one task has made of a spec."""
 
-    spec: SftSpec
+    spec: Tuning
     sources: list[Source]
     tokenizer: PreTrainedTokenizerFast
     context_length: int
@@ -71,6 +73,11 @@ class Parts:
     asked: Callable[[list[dict[str, Any]], str], list[Asked]]
     """(rows, kind) → what to answer; empty for a classifier."""
     stack: ExitStack
+    make_trainer: "MakeTrainer"
+    columns: tuple[str, ...] = COLUMNS
+    """Lists of ids that are kept of each row."""
+    adapts_itself: bool = False
+    """Whether the trainer adds the adapter, and needs the model without it."""
     labels: tuple[str, ...] = ()
     template: str = ""
     num_new_tokens: int = 0
@@ -89,7 +96,13 @@ class Parts:
         self.stack.close()
 
 
-def build_parts(spec: SftSpec, context: Context) -> Parts:
+MakeTrainer = Callable[[Parts, dict[str, Any], dict[str, Any]], Any]
+"""(parts, arguments of the trainer, what it is made of) → the trainer."""
+Build = Callable[[Any, list[Source], ExitStack], Parts]
+"""(spec, sources, what is closed in the end) → parts without rows."""
+
+
+def build_parts(spec: Tuning, context: Context, build: Build | None = None) -> Parts:
     """Read, render and encode everything; nothing is trained yet.
 
     Raises:
@@ -98,7 +111,7 @@ def build_parts(spec: SftSpec, context: Context) -> Parts:
     sources = [Source.open(path) for path in spec.datasets]
     refuse_kinds(spec, sources)
     with ExitStack() as stack:
-        parts = BUILDERS[spec.task](spec, sources, stack)
+        parts = (build or BUILDERS[spec.task])(spec, sources, stack)
         encode_all(parts, context)
         parts.stack = stack.pop_all()
     peaks = matrix_peaks(choose_device(spec.device), context.cache)
@@ -107,18 +120,19 @@ def build_parts(spec: SftSpec, context: Context) -> Parts:
     return parts
 
 
-def refuse_kinds(spec: SftSpec, sources: list[Source]) -> None:
+def refuse_kinds(spec: Tuning, sources: list[Source]) -> None:
     """Refuse rows of a kind the task cannot learn from."""
+    known = KINDS_OF.get(spec.task) or spec.kinds_of("datasets")
     for source in sources:
-        if source.card.kind not in KINDS_OF[spec.task]:
+        if source.card.kind not in known:
             raise BadInputError(
                 f"{source.name} holds {source.card.kind} rows; {spec.task} learns from "
-                f"{' or '.join(KINDS_OF[spec.task])}",
+                f"{' or '.join(known)}",
                 "Choose other datasets, or bring this one in as another kind.",
             )
 
 
-def build_chat(spec: SftSpec, sources: list[Source], stack: ExitStack) -> Parts:
+def build_chat(spec: Tuning, sources: list[Source], stack: ExitStack) -> Parts:
     """Prepare a decoder that shall hold conversations."""
     folder = Path(spec.model)
     tokenizer = load_tokenizer(folder)
@@ -148,6 +162,9 @@ def build_chat(spec: SftSpec, sources: list[Source], stack: ExitStack) -> Parts:
         key=key_of("chat", template.source, spec.loss_on, tokenizer_key(tokenizer)),
         asked=asked,
         stack=stack,
+        make_trainer=lambda parts, common, pieces: training.chat_trainer(
+            common, packing=parts.spec.packing, **pieces
+        ),
         template=template.name,
         num_new_tokens=num_new,
     )
@@ -158,6 +175,8 @@ def find_end(encoder: ChatEncoder, sources: list[Source]) -> str:
     looked: list[dict[str, Any]] = []
     for source in sources:
         for row in source.rows("train"):
+            if not row.get("is_chat", True):
+                continue
             conversation = conversation_of(row, source.card.kind)
             if any(m["role"] == "assistant" for m in conversation["messages"]):
                 looked.append(conversation)
@@ -224,6 +243,9 @@ def build_pairs(spec: SftSpec, sources: list[Source], stack: ExitStack) -> Parts
         key=key_of("pairs", tokenizer_key(tokenizer)),
         asked=asked,
         stack=stack,
+        make_trainer=lambda _parts, common, pieces: training.pair_trainer(
+            common, **pieces
+        ),
     )
 
 
@@ -242,11 +264,14 @@ def build_labels(spec: SftSpec, sources: list[Source], stack: ExitStack) -> Part
         key=key_of("labels", labels, tokenizer_key(tokenizer)),
         asked=lambda _rows, _kind: [],
         stack=stack,
+        make_trainer=lambda _parts, common, pieces: training.label_trainer(
+            common, compute_metrics=scores_of(labels), **pieces
+        ),
         labels=labels,
     )
 
 
-BUILDERS = {
+BUILDERS: dict[str, Build] = {
     "chat": build_chat,
     "text-to-text": build_pairs,
     "classification": build_labels,
@@ -276,6 +301,7 @@ def encode_all(parts: Parts, context: Context) -> None:
         "key": key,
         "context": context,
         "limit": Limit(parts.context_length, spec.too_long),
+        "columns": parts.columns,
     }
     rows, parts.tally = encoded(parts.sources, "train", parts.encode, **limits)
     if not len(rows):
@@ -314,14 +340,14 @@ def build_model(parts: Parts) -> nn.Module:
         model.resize_token_embeddings(needed)
     tokenizer = parts.tokenizer
     model.config.pad_token_id = tokenizer.pad_token_id
-    if spec.task == "chat":
+    if spec.task in {"chat", "dpo"}:
         model.config.eos_token_id = tokenizer.eos_token_id
-    if spec.task != "classification":
+    if model.can_generate():
         model.generation_config.eos_token_id = (
             parts.ends if len(parts.ends) > 1 else parts.ends[0]
         )
         model.generation_config.pad_token_id = tokenizer.pad_token_id
-    if spec.method != "full":
+    if spec.method != "full" and not parts.adapts_itself:
         model = with_adapter(parts, model)
     found: nn.Module = model
     return found
@@ -329,13 +355,20 @@ def build_model(parts: Parts) -> nn.Module:
 
 def with_adapter(parts: Parts, model: Any) -> nn.Module:
     """Freeze a model and add what LoRA trains."""
-    from peft import get_peft_model, prepare_model_for_kbit_training
+    from peft import get_peft_model
+
+    model, config = adapter_of(parts, model)
+    adapted: nn.Module = get_peft_model(model, config)
+    return adapted
+
+
+def adapter_of(parts: Parts, model: Any) -> tuple[Any, Any]:
+    """Return a model as LoRA needs it, and what LoRA adds to it."""
+    from peft import prepare_model_for_kbit_training
 
     if parts.spec.method == "qlora":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    config = lora_config(parts.spec, model, num_new=parts.num_new_tokens)
-    adapted: nn.Module = get_peft_model(model, config)
-    return adapted
+    return model, lora_config(parts.spec, model, num_new=parts.num_new_tokens)
 
 
 def build_trainer(
@@ -364,14 +397,7 @@ def build_trainer(
         "eval_dataset": parts.validation,
         "callbacks": callbacks,
     }
-    if spec.task == "chat":
-        made: Any = training.chat_trainer(spec, common, **pieces)
-    elif spec.task == "text-to-text":
-        made = training.pair_trainer(common, **pieces)
-    else:
-        made = training.label_trainer(
-            common, compute_metrics=scores_of(parts.labels), **pieces
-        )
+    made = parts.make_trainer(parts, common, pieces)
     made.save = save
     made.is_stopped = is_stopped
     return made

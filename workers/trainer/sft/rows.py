@@ -26,14 +26,8 @@ LAYOUT = 1
 """Raised when encoding changes; older caches are then left alone."""
 BATCH = 256
 MAX_NAMED = 10
-SCHEMA = pa.schema(
-    [
-        ("input_ids", pa.list_(pa.int32())),
-        ("labels", pa.list_(pa.int32())),
-        ("source", pa.int32()),
-        ("row", pa.int64()),
-    ]
-)
+COLUMNS = ("input_ids", "labels")
+"""Lists of ids kept of each row; `values` of an example gives them."""
 TooLong = Literal["drop", "truncate", "refuse"]
 
 
@@ -47,10 +41,19 @@ class Example:
     length: int
     """Tokens that count against the context."""
 
+    @property
+    def trained_tokens(self) -> int:
+        """How many of its tokens are learnt."""
+        return sum(label >= 0 for label in self.labels)
+
     def cut(self, tokens: int) -> "Example":
         """Return its beginning."""
         labels = self.labels if len(self.labels) == 1 else self.labels[:tokens]
         return Example(self.ids[:tokens], labels, min(self.length, tokens))
+
+    def values(self) -> dict[str, list[int]]:
+        """Return what is kept of it, by column."""
+        return {"input_ids": self.ids, "labels": self.labels}
 
 
 class Limit(NamedTuple):
@@ -71,7 +74,7 @@ class Tally:
     tokens: int = 0
     trained_tokens: int = 0
     untrained: list[str] = field(default_factory=list)
-    """Rows without one token to learn from, named; the first few."""
+    """Rows with nothing to learn from, named; the first few."""
     num_untrained: int = 0
     long_rows: list[str] = field(default_factory=list)
     lengths: list[int] = field(default_factory=lambda: [0] * 32)
@@ -94,14 +97,14 @@ class Tally:
                 if limit.too_long != "truncate":
                     continue
                 example = given.cut(limit.tokens)
-            if all(label < 0 for label in example.labels):
+            if not example.trained_tokens:
                 self.num_untrained += 1
                 named = f"row {number} of {source.name}"
                 self.untrained = [*self.untrained, named][:MAX_NAMED]
                 continue
             self.kept += 1
             self.tokens += example.length
-            self.trained_tokens += sum(label >= 0 for label in example.labels)
+            self.trained_tokens += example.trained_tokens
             kept.append((number, example))
         return kept
 
@@ -160,6 +163,7 @@ def encoded(
     key: str,
     context: Context,
     limit: Limit,
+    columns: tuple[str, ...] = COLUMNS,
 ) -> tuple[Dataset, Tally]:
     """Return a split of all sources, one behind the other, from the cache or anew.
 
@@ -168,9 +172,23 @@ def encoded(
     """
     folder = context.cache / "examples" / f"{key}-{split}"
     if not (folder / "tally.json").is_file():
-        _build(folder, sources, split, encode, context=context, limit=limit)
+        _build(
+            folder,
+            sources,
+            split,
+            encode,
+            context=context,
+            limit=limit,
+            schema=schema_of(columns),
+        )
     tally = Tally(**json.loads((folder / "tally.json").read_text()))
     return Dataset.from_file(str(folder / "rows.arrow")), tally
+
+
+def schema_of(columns: tuple[str, ...]) -> pa.Schema:
+    """Return the schema of encoded rows; each also knows where it comes from."""
+    lists = [(name, pa.list_(pa.int32())) for name in columns]
+    return pa.schema([*lists, ("source", pa.int32()), ("row", pa.int64())])
 
 
 def _build(
@@ -181,6 +199,7 @@ def _build(
     *,
     context: Context,
     limit: Limit,
+    schema: pa.Schema,
 ) -> None:
     temporary = folder.with_name(f".tmp-{uuid.uuid4().hex}")
     temporary.mkdir(parents=True)
@@ -189,7 +208,7 @@ def _build(
     try:
         with (
             pa.OSFile(str(temporary / "rows.arrow"), "wb") as file,
-            pa.ipc.new_stream(file, SCHEMA) as writer,
+            pa.ipc.new_stream(file, schema) as writer,
         ):
             for number, source in enumerate(sources):
                 for start, rows in _batches(source.rows(split)):
@@ -197,7 +216,7 @@ def _build(
                         raise Stopped
                     examples = _encode(encode, rows, source, start)
                     kept = tally.sift(examples, source, start, limit)
-                    writer.write_batch(_record_batch(kept, number))
+                    writer.write_batch(_record_batch(kept, number, schema))
                     context.report.progress(
                         step=tally.rows,
                         total=total,
@@ -239,16 +258,14 @@ def _encode(
         ) from error
 
 
-def _record_batch(kept: list[tuple[int, Example]], source: int) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pydict(
-        {
-            "input_ids": [example.ids for _, example in kept],
-            "labels": [example.labels for _, example in kept],
-            "source": [source] * len(kept),
-            "row": [number for number, _ in kept],
-        },
-        schema=SCHEMA,
-    )
+def _record_batch(
+    kept: list[tuple[int, Example]], source: int, schema: pa.Schema
+) -> pa.RecordBatch:
+    rows = [
+        {**example.values(), "source": source, "row": number}
+        for number, example in kept
+    ]
+    return pa.RecordBatch.from_pylist(rows, schema=schema)
 
 
 def mixed(rows: Dataset, weights: tuple[float, ...], seed: int) -> Dataset:

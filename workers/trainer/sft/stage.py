@@ -31,7 +31,7 @@ from trainer.sft.parts import (
 )
 from trainer.sft.questions import further_questions, questions
 from trainer.sft.rows import refuse_empty
-from trainer.sft.state import NAMES, STATE, Speed, State, score_of
+from trainer.sft.state import MEASURED, NAMES, STATE, Speed, State, score_of
 from trainer.sft.trial import longest_batch, take_trial_step
 
 SAY_EVERY_S = 0.5
@@ -195,11 +195,12 @@ class Finetuning(TrainerCallback):
         **_: Any,
     ) -> None:
         """Measure what the libraries do not, and see whether it is the best so far."""
-        found = {
+        given = {
             name.removeprefix("eval_"): float(value)
             for name, value in (metrics or {}).items()
             if name in NAMES
         }
+        found = {MEASURED.get(name, name): value for name, value in given.items()}
         found |= self.answer()
         self.state.measured |= found
         self.state.evaluated_step = self.step
@@ -366,6 +367,10 @@ class Finetuning(TrainerCallback):
         """Save outside of the trainer's own order."""
         self.trainer._save_checkpoint(self.trainer.model, None)  # noqa: SLF001
 
+    def further_facts(self) -> dict[str, Any]:
+        """Return what else is known of the weights that are published."""
+        return {}
+
     def finish(self) -> None:
         """Take the weights that are wanted, and write the model."""
         self.say_progress("finishing")
@@ -387,7 +392,8 @@ class Finetuning(TrainerCallback):
         # Of the weights that are published, which need not be those of the last step.
         if shares := self.answer_further():
             self.context.report.metric(step, **shares)
-        facts = facts_of(
+        further = self.further_facts()
+        facts = further | facts_of(
             self.parts,
             self.trainer,
             self.state,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 STATE = "progress.json"
 SPEED_SPAN = 0.9
 """Weight of the past in the smoothed speed."""
-HIGHER_IS_BETTER = {"exact_match", "rouge_l", "accuracy", "f1"}
+HIGHER_IS_BETTER = {"exact_match", "rouge_l", "accuracy", "f1", "margin"}
 NAMES = {
     "loss": "train/loss",
     "grad_norm": "train/gradient_norm",
@@ -17,8 +17,28 @@ NAMES = {
     "eval_mean_token_accuracy": "validation/token_accuracy",
     "eval_accuracy": "validation/accuracy",
     "eval_f1": "validation/f1",
+    "rewards/chosen": "train/reward_chosen",
+    "rewards/rejected": "train/reward_rejected",
+    "rewards/margins": "train/margin",
+    "rewards/accuracies": "train/accuracy",
+    "accuracy": "train/accuracy",
+    "margin": "train/margin",
+    "mean_reward": "train/mean_reward",
+    "eval_rewards/chosen": "validation/reward_chosen",
+    "eval_rewards/rejected": "validation/reward_rejected",
+    "eval_rewards/margins": "validation/margin",
+    "eval_rewards/accuracies": "validation/accuracy",
+    "eval_margin": "validation/margin",
+    "eval_mean_reward": "validation/mean_reward",
 }
 """What the libraries log, and what its curve is called here."""
+MEASURED = {
+    "rewards/chosen": "reward_chosen",
+    "rewards/rejected": "reward_rejected",
+    "rewards/margins": "margin",
+    "rewards/accuracies": "accuracy",
+}
+"""What the libraries measure under a name of their own, and what it is called here."""
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The trainers of TRL and transformers, with checkpoints that are verified.
 
-What is added, once for all three: checkpoints by `trainer.checkpoint`, the count of
+What is added, once for all of them: checkpoints by `trainer.checkpoint`, the count of
 tokens, and an evaluation that can be broken off.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from runspec import SftSpec
+from runspec import Tuning
 from torch import Tensor, nn
 from transformers import (
     DataCollatorForSeq2Seq,
@@ -103,9 +103,9 @@ class LabelTrainer(Watched, Trainer):
 
 
 def arguments(
-    spec: SftSpec, output: Path, *, total_steps: int, is_bf16: bool, is_cpu: bool
+    spec: Tuning, output: Path, *, total_steps: int, is_bf16: bool, is_cpu: bool
 ) -> dict[str, Any]:
-    """Return the arguments all three have in common."""
+    """Return the arguments all trainers have in common."""
     return {
         "output_dir": str(output),
         "max_steps": total_steps,
@@ -133,13 +133,13 @@ def arguments(
     }
 
 
-def chat_trainer(spec: SftSpec, common: dict[str, Any], **parts: Any) -> ChatTrainer:
+def chat_trainer(common: dict[str, Any], *, packing: bool, **parts: Any) -> ChatTrainer:
     """Return TRL's trainer for rows that are encoded, labelled and packed already.
 
     Packed rows tell where each conversation begins by positions that start anew, and
     the masks of transformers keep them apart, with or without flash attention.
     """
-    config = SFTConfig(**common, max_length=None, padding_free=spec.packing)
+    config = SFTConfig(**common, max_length=None, padding_free=packing)
     return ChatTrainer(args=config, **parts)
 
 

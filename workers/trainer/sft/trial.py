@@ -7,6 +7,11 @@ from typing import Any
 
 import torch
 
+LISTS = ("input_ids", "prompt_ids", "chosen_ids", "rejected_ids")
+"""Columns by whose lengths a row is long, as far as it has them."""
+KEPT = {*LISTS, "labels", "seq_lengths", "ref_chosen_logps", "ref_rejected_logps"}
+"""What collators take."""
+
 
 def take_trial_step(trainer: Any, batch: dict[str, Any]) -> None:
     """Go forward and backward once, and leave no trace in what training depends on.
@@ -23,17 +28,20 @@ def take_trial_step(trainer: Any, batch: dict[str, Any]) -> None:
         inputs = trainer._prepare_inputs(batch)  # noqa: SLF001
         trainer.training_step(trainer.model, inputs)
     trainer.tokens = tokens
+    if hasattr(trainer, "_metrics"):
+        trainer._metrics["train"].clear()  # noqa: SLF001
 
 
 def longest_batch(trainer: Any) -> dict[str, Any]:
     """Return a batch of the longest rows, collated as in training."""
     rows = trainer.train_dataset
-    lengths = [len(ids) for ids in rows["input_ids"]]
+    lists = [name for name in LISTS if name in rows.column_names]
+    columns = [rows[name] for name in lists]
+    lengths = [sum(map(len, ids)) for ids in zip(*columns, strict=True)]
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     chosen = [
         rows[place] for place in order[: trainer.args.per_device_train_batch_size]
     ]
-    keep = {"input_ids", "labels", "seq_lengths"}
-    chosen = [{k: v for k, v in row.items() if k in keep} for row in chosen]
+    chosen = [{k: v for k, v in row.items() if k in KEPT} for row in chosen]
     found: dict[str, Any] = trainer.data_collator(chosen)
     return found
