@@ -3,10 +3,14 @@
 One process, one run: compare ratios, not machines. `generate` of transformers gets the
 number of threads it is fastest with. Random weights: what a token is does not matter.
 
+The engine chooses its number of threads as it goes; beside it stands what it makes with
+one, also while another process keeps a core busy.
+
     python benchmarks/bench_inference.py
 """
 
 import importlib.util
+import multiprocessing
 import statistics
 import sys
 import tempfile
@@ -24,7 +28,9 @@ from transformers import ContinuousBatchingConfig, LlamaConfig, LlamaForCausalLM
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "workers"), str(ROOT / "tests")]
 
+from inference.decoder.cpu_pass import CpuPass  # noqa: E402
 from inference.decoder.runner import DecoderRunner, make_runner  # noqa: E402
+from inference.decoder.team import ThreadChooser, team  # noqa: E402
 from inference.engine import Engine  # noqa: E402
 from inference.sequence import Sequence  # noqa: E402
 from runspec.serving import Sampling, TokenTold  # noqa: E402
@@ -168,6 +174,33 @@ def measure_llama_cpp(
     show(f"batch of {STREAMS}", max(many.values()), many)
 
 
+def work_for_ever() -> None:
+    """Keep a core busy."""
+    while True:
+        pass
+
+
+def compare_threads(
+    engine: Engine, runner: DecoderRunner, prompts: list[list[int]], remark: str
+) -> None:
+    """Print what one thread makes, and what the number chosen as it goes does.
+
+    By turns, so that both meet the same load of the machine.
+    """
+    holder = runner.holder
+    assert isinstance(holder, CpuPass)
+    ways = {"one thread": ThreadChooser(1), "chosen": ThreadChooser(team().num_threads)}
+    for what, asked in (("one stream", prompts[:1]), (f"{STREAMS} streams", prompts)):
+        made: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(REPEATS + 1):
+            for way, chooser in ways.items():
+                holder.threads = chooser
+                made[way].append(answer(engine, runner, asked, GAP_S)[0])
+        alone, chosen = (statistics.median(one[1:]) for one in made.values())
+        compared = f"{chosen / alone:.2f} x one thread ({alone:.0f})"
+        show(f"{what}{remark}", chosen, compared)
+
+
 def show(what: str, tokens_per_s: float, remark: object) -> None:
     """Print one line of the table."""
     print(f"  {what:28} {tokens_per_s:8.0f} tokens/s  {remark}")
@@ -204,19 +237,25 @@ def main() -> None:
         runner = make_runner(held, byte_vocabulary(), room_bytes=2**30)
         assert runner is not None
         engine.call(lambda made=runner: engine.add(made)).result()
+        print(f"engine, {name}")
         alone = median(lambda made=runner: answer(engine, made, prompts[:1])[0])
+        show("one stream", alone, f"{alone / one:.2f} x generate")
+        share = f"{alone / limit:.0%} of the limit of reading fp32 weights from memory"
+        show("", limit, share)
         first = statistics.median(
             answer(engine, runner, [prompt])[1] for prompt in prompts
         )
         crowd = median(lambda made=runner: answer(engine, made, prompts, GAP_S)[0])
-        engine.call(lambda made=runner: engine.remove(made)).result()
-        print(f"engine, {name}")
-        show("one stream", alone, f"{alone / one:.2f} x generate")
-        share = f"{alone / limit:.0%} of the limit of reading fp32 weights from memory"
-        show("", limit, share)
         compared = f"{crowd / many:.2f} x static, {crowd / theirs:.1f} x continuous"
         show(f"{STREAMS} streams, {GAP_S * 1000:.0f} ms apart", crowd, compared)
         print(f"  first token, warm: {first * 1000:.1f} ms (prompt of {PROMPT})")
+        if name == "fp32":
+            compare_threads(engine, runner, prompts, "")
+            busy = multiprocessing.Process(target=work_for_ever, daemon=True)
+            busy.start()
+            compare_threads(engine, runner, prompts, ", a core busy")
+            busy.terminate()
+        engine.call(lambda made=runner: engine.remove(made)).result()
     engine.stop()
     measure_llama_cpp(model, prompts, cores)
 

@@ -3,7 +3,9 @@
 import random
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from inference.decoder.kernels import PANEL
 from inference.decoder.runner import DecoderRunner, make_runner
 from inference.sequence import Sequence
 from inference.vocabulary import Vocabulary
@@ -96,6 +98,14 @@ def random_model(family: str) -> PreTrainedModel:
         for parameter in made.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)
     return made
+
+
+def panels_of(weights: np.ndarray) -> np.ndarray:
+    """Lay weights of [results, inputs] out as `kernels.multiply` takes them."""
+    num_out, num_in = weights.shape
+    return np.ascontiguousarray(
+        weights.reshape(num_out // PANEL, PANEL, num_in).transpose(0, 2, 1)
+    ).ravel()
 
 
 def byte_vocabulary() -> Vocabulary:

@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 from inference.decoder import kernels
-from inference.decoder.kernels import PANEL, WORTH_SHARING
+from inference.decoder.kernels import NUM_WORDS, PANEL
+from tiny_decoders import panels_of
 
-
-def panels_of(weights: np.ndarray) -> np.ndarray:
-    num_out, num_in = weights.shape
-    return np.ascontiguousarray(
-        weights.reshape(num_out // PANEL, PANEL, num_in).transpose(0, 2, 1)
-    ).ravel()
+NO_TEAM = np.zeros(NUM_WORDS, np.int64)
 
 
 @pytest.fixture
@@ -23,21 +19,8 @@ def test_products_of_any_number_of_rows(rng, num_rows):
     x = rng.standard_normal((num_rows, 70), dtype=np.float32)
     weights = rng.standard_normal((3 * PANEL, 70), dtype=np.float32)
     y = np.ones((num_rows, 3 * PANEL), np.float32)
-    kernels.multiply(x, 70, panels_of(weights), 0, y, 3 * PANEL, True, 1)
+    kernels.multiply(x, 70, panels_of(weights), 0, y, 3 * PANEL, True, NO_TEAM, 1)
     np.testing.assert_allclose(y, 1 + x @ weights.T, rtol=1e-4, atol=1e-4)
-
-
-def test_threads_change_no_bit(rng):
-    num_in, num_out, num_rows = 512, 64 * PANEL, 3
-    assert num_in * num_out * num_rows >= WORTH_SHARING
-    x = rng.standard_normal((num_rows, num_in), dtype=np.float32)
-    panels = panels_of(rng.standard_normal((num_out, num_in), dtype=np.float32))
-    found = []
-    for num_threads in (1, 2):
-        y = np.zeros((num_rows, num_out), np.float32)
-        kernels.multiply(x, num_in, panels, 0, y, num_out, False, num_threads)
-        found.append(y)
-    assert (found[0] == found[1]).all()
 
 
 def test_exponentials_are_exact_to_float32():

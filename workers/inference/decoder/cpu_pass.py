@@ -3,7 +3,8 @@
 Shapes: N rows, W rows whose logits are wanted, C padded width, V vocabulary.
 """
 
-import numba
+import time
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,6 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from inference.decoder import kernels
 from inference.decoder.kernels import PANEL
+from inference.decoder.team import Team, ThreadChooser, team
 from inference.decoder.weights import Indices, Weights, lay_out
 
 
@@ -23,10 +25,7 @@ class CpuPass:
     def __init__(self, weights: Weights, num_slots: int) -> None:
         """Reserve the slots; memory is taken as they fill."""
         self.weights = weights
-        self.num_threads = max(1, numba.get_num_threads() // 2)
-        """Large products are shared out among half of the cores (NUMBA_NUM_THREADS
-        says how many there are): the others are for trainers and the web, and threads
-        that wait for each other on a busy machine are slower than one."""
+        self.threads = ThreadChooser(team().num_threads)
         shape = weights.shape
         panels = (shape.context // PANEL, shape.num_kv_heads, shape.padded_head, PANEL)
         rows = (shape.context, shape.num_kv_heads, shape.padded_head)
@@ -69,15 +68,32 @@ class CpuPass:
         x_NC = weights.embeddings_VC[ids_N]
         if weights.shape.is_gpt2:
             x_NC += weights.positions_TC[positions_N]
-        logits_WV = kernels.run(
+        num_rows = len(ids_N)
+        with team().joined(self.threads.choose(num_rows)) as num_threads:
+            began = time.perf_counter()
+            logits_WV = self._run(x_NC, slots_N, positions_N, wanted_W, num_threads)
+            took_s = time.perf_counter() - began
+        self.threads.note(num_rows, num_threads, took_s)
+        return torch.from_numpy(logits_WV[:, : weights.vocab_size])
+
+    def _run(
+        self,
+        x_NC: npt.NDArray[np.float32],
+        slots_N: Indices,
+        positions_N: Indices,
+        wanted_W: Indices,
+        num_threads: int,
+    ) -> npt.NDArray[np.float32]:
+        weights = self.weights
+        logits_WV: npt.NDArray[np.float32] = kernels.run(
             x_NC, slots_N, positions_N, wanted_W, self.keys, self.values,
             weights.matrices, weights.matrix_places, weights.head_place,
             weights.vectors, weights.vector_places,
             weights.norm_place, weights.norm_bias_place,
             weights.cosines_TD, weights.sines_TD, weights.shape,
-            self._num_logits, self.num_threads,
+            self._num_logits, team().words, num_threads,
         )  # fmt: skip
-        return torch.from_numpy(logits_WV[:, : weights.vocab_size])
+        return logits_WV
 
     def copy_prefix(self, *, source: int, target: int, num_tokens: int) -> None:
         """Give a slot the keys and values of the first tokens of another."""
@@ -108,6 +124,10 @@ def compile_kernels() -> None:
     )
     model = LlamaForCausalLM(config)
     first = indices([0])
+    helped = Team(2)
+    with helped.joined(2):
+        pass
+    helped.close()
     for is_half in (False, True):
         holder = CpuPass(lay_out(model, is_half=is_half), 1)
         kernels.summarise(holder.forward(first, first, first, first).numpy())

@@ -4,7 +4,8 @@ Each number of a result is a sum over one axis, taken from its first element to 
 last by one fused multiply-add after the other. So it does not depend on how many rows
 are computed together: a sequence gets the same bits alone, beside others, in pieces or
 anew. Speed comes from taking `LANES` results, and rows up to `MOST_ROWS`, at a time:
-every weight is read once for all rows, in the order it lies in memory.
+every weight is read once for all rows, in the order it lies in memory. Several threads
+take parts of a product from one counter (`share`); no number is summed by two of them.
 
 Measured against torch in docs/LOG.md. One file, since numba's cache of compiled code
 only looks at the file of a function.
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, prange, types
+from numba import carray, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -29,8 +30,26 @@ HAS_WIDE_REGISTERS = binding.get_host_cpu_features().get("avx512f", False)
 MOST_ROWS = 8 if HAS_WIDE_REGISTERS else 2
 """Rows taken at a time: as many as there are registers for."""
 
-WORTH_SHARING = 2**21
-"""Products below this many are computed before other threads would have begun."""
+WORTH_SHARING = 2**15
+"""Products below this many are computed before another thread would have begun."""
+
+# Places in the words a team of threads shares. Each of the first few has cache lines of
+# its own, so that those who wait do not slow down those who work.
+TICKET, DONE, IS_ON, SEMAPHORE, JOB = 0, 16, 32, 48, 64
+"""Job and parts left · parts done · whether a pass is on · of libc · what to do."""
+KIND, NUM_ROWS, FIRST_ADDRESS = JOB, JOB + 1, JOB + 2
+SHAPE = JOB + 16
+NUM_WORDS = SHAPE + 16
+PRODUCT, ATTENTION, HIDDEN = range(3)
+LEFT = 2**32
+"""A ticket is the number of a job times this, and how many of its parts are left."""
+JOBS = 2**30
+"""Numbers of jobs begin again after so many."""
+PATIENCE = 200
+"""Looks at a word before the core is offered to others between two looks."""
+LINGER = 2000
+"""Offers before a helper that no pass has called goes to sleep: 0.4 ms, longer than it
+takes to choose the tokens. To wake up takes 65 µs, a tenth of a small model's pass."""
 
 FLOAT, SHORT = ir.FloatType(), ir.IntType(16)
 INDEX, LANE_INDEX = ir.IntType(64), ir.IntType(32)
@@ -272,6 +291,182 @@ def tiles_apart(
         )  # fmt: skip
 
 
+@intrinsic
+def look(typing_context, words, place):
+    """Return a word, seeing all that was written before it was put."""
+
+    def generate(context, builder, signature, given):
+        at = pointer(context, builder, signature.args[0], *given)
+        return builder.load_atomic(at, "acquire", 8)
+
+    return types.int64(words, types.int64), generate
+
+
+@intrinsic
+def put(typing_context, words, place, value):
+    """Set a word, after all that was written before."""
+
+    def generate(context, builder, signature, given):
+        at = pointer(context, builder, signature.args[0], *given[:2])
+        builder.store_atomic(given[2], at, "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(words, types.int64, types.int64), generate
+
+
+@intrinsic
+def add(typing_context, words, place, value):
+    """Add to a word."""
+
+    def generate(context, builder, signature, given):
+        at = pointer(context, builder, signature.args[0], *given[:2])
+        return builder.atomic_rmw("add", at, given[2], "acq_rel")
+
+    return types.int64(words, types.int64, types.int64), generate
+
+
+@intrinsic
+def change(typing_context, words, place, old, new):
+    """Set a word to `new` if it is `old`; return whether it was."""
+
+    def generate(context, builder, signature, given):
+        at = pointer(context, builder, signature.args[0], *given[:2])
+        found = builder.cmpxchg(at, given[2], given[3], "acq_rel", "acquire")
+        return builder.extract_value(found, 1)
+
+    whole = types.int64
+    return types.boolean(words, whole, whole, whole), generate
+
+
+@intrinsic
+def address(typing_context, word):
+    """Return a word as an address."""
+
+    def generate(context, builder, signature, given):
+        return builder.inttoptr(given[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+semaphore_wait = types.ExternalFunction("sem_wait", types.intc(types.intp))
+semaphore_try = types.ExternalFunction("sem_trywait", types.intc(types.intp))
+semaphore_post = types.ExternalFunction("sem_post", types.intc(types.intp))
+offer_core = types.ExternalFunction("sched_yield", types.intc())
+
+
+@njit(nogil=True, cache=True)
+def call(team, num_threads):
+    """Call the helpers of a pass."""
+    put(team, IS_ON, 1)
+    for _ in range(num_threads - 1):
+        semaphore_post(team[SEMAPHORE:].ctypes.data)
+
+
+@njit(nogil=True, cache=True)
+def end_pass(team):
+    """Let the helpers rest."""
+    put(team, IS_ON, 0)
+
+
+@njit(nogil=True, cache=True)
+def begin_pass(team, shape, num_threads):
+    """Call the helpers, and tell them the shape of the model."""
+    reals = team.view(np.float64)
+    team[SHAPE] = shape.num_layers
+    team[SHAPE + 1] = shape.num_heads
+    team[SHAPE + 2] = shape.num_kv_heads
+    team[SHAPE + 3] = shape.head_width
+    team[SHAPE + 4] = shape.padded_head
+    team[SHAPE + 5] = shape.ffn
+    team[SHAPE + 6] = shape.context
+    reals[SHAPE + 7] = shape.scale
+    team[SHAPE + 8] = shape.is_gpt2
+    call(team, num_threads)
+
+
+@njit(nogil=True, cache=True)
+def take(team, num_threads):
+    """Claim parts of the job at hand; return the first and one past the last left.
+
+    Parts are counted down. A ticket names its job, so whoever comes late with an old
+    one gets nothing; whoever gets parts keeps the job from ending until they are done,
+    so that its words may be read afterwards.
+    """
+    while True:
+        ticket = look(team, TICKET)
+        left = ticket % LEFT
+        if left == 0:
+            return 0, 0
+        # Large pieces first, small ones at the end: few claims, and all end together.
+        num = max(1, left // num_threads)
+        if change(team, TICKET, ticket, ticket - num):
+            return left - num, left
+
+
+@njit(nogil=True, cache=True)
+def publish(team, kind, num_rows, num_parts):
+    """Let parts of a job be taken, whose words were told before."""
+    team[KIND] = kind
+    team[NUM_ROWS] = num_rows
+    put(team, DONE, 0)
+    job = look(team, TICKET) // LEFT + 1
+    put(team, TICKET, job % JOBS * LEFT + num_parts)
+
+
+@njit(nogil=True, cache=True)
+def share(team, kind, num_rows, num_parts, num_threads):
+    """Do the parts of a job together with whoever comes to help.
+
+    Nobody is waited for who has not begun: where the other cores are busy, this thread
+    does all parts itself.
+    """
+    publish(team, kind, num_rows, num_parts)
+    first, last = take(team, num_threads)
+    while last:
+        do(team, first, last)
+        add(team, DONE, last - first)
+        first, last = take(team, num_threads)
+    looks = 0
+    while look(team, DONE) < num_parts:
+        looks += 1
+        if looks > PATIENCE:
+            offer_core()
+
+
+@njit(nogil=True, cache=True)
+def dismiss(team, num_helpers):
+    """Let the helpers go."""
+    put(team, IS_ON, -1)
+    for _ in range(num_helpers):
+        semaphore_post(team[SEMAPHORE:].ctypes.data)
+
+
+@njit(nogil=True, cache=True)
+def help_out(team, num_threads):
+    """Help with each pass until the team is closed. Asleep while there is nothing."""
+    semaphore = team[SEMAPHORE:].ctypes.data
+    while True:
+        offers = 0
+        while semaphore_try(semaphore) != 0:
+            offers += 1
+            if offers > LINGER:
+                semaphore_wait(semaphore)
+                break
+            offer_core()
+        looks = 0
+        while look(team, IS_ON) == 1:
+            first, last = take(team, num_threads)
+            if last:
+                do(team, first, last)
+                add(team, DONE, last - first)
+                looks = 0
+            looks += 1
+            if looks > PATIENCE:
+                offer_core()
+        if look(team, IS_ON) < 0:
+            return
+
+
 @njit(nogil=True, cache=True)
 def multiply_panel(x_NI, num_in, matrices, at, y_NO, panel, adds):
     """Compute one panel of `multiply`."""
@@ -282,20 +477,30 @@ def multiply_panel(x_NI, num_in, matrices, at, y_NO, panel, adds):
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True, parallel=True)
-def multiply_shared_out(x_NI, num_in, matrices, at, y_NO, num_out, adds):
-    """`multiply`, its panels shared out among threads."""
-    for panel in prange(num_out // PANEL):
-        multiply_panel(x_NI, num_in, matrices, at, y_NO, panel, adds)
+@njit(nogil=True, cache=True)
+def tell_product(x_NI, num_in, matrices, at, y_NO, num_out, adds, team):
+    """Write down what `multiply` shall multiply, for `do`."""
+    told = FIRST_ADDRESS
+    team[told] = x_NI.ctypes.data
+    team[told + 1] = x_NI.shape[1]
+    team[told + 2] = num_in
+    team[told + 3] = matrices[at:].ctypes.data
+    team[told + 4] = matrices.itemsize
+    team[told + 5] = y_NO.ctypes.data
+    team[told + 6] = y_NO.shape[1]
+    team[told + 7] = num_out
+    team[told + 8] = adds
 
 
 @njit(nogil=True, cache=True)
-def multiply(x_NI, num_in, matrices, at, y_NO, num_out, adds, num_threads):
+def multiply(x_NI, num_in, matrices, at, y_NO, num_out, adds, team, num_threads):
     """y (+)= x @ W.T, W laid out in panels at a place of `matrices`."""
-    if num_threads > 1 and num_in * num_out * x_NI.shape[0] >= WORTH_SHARING:
-        multiply_shared_out(x_NI, num_in, matrices, at, y_NO, num_out, adds)
+    num_rows, num_panels = x_NI.shape[0], num_out // PANEL
+    if num_threads > 1 and num_in * num_out * num_rows >= WORTH_SHARING:
+        tell_product(x_NI, num_in, matrices, at, y_NO, num_out, adds, team)
+        share(team, PRODUCT, num_rows, num_panels, num_threads)
         return
-    for panel in range(num_out // PANEL):
+    for panel in range(num_panels):
         multiply_panel(x_NI, num_in, matrices, at, y_NO, panel, adds)
 
 
@@ -497,13 +702,119 @@ def attend(qkv, mixed, slot_keys, slot_values, position, scores, powers, shape):
 
 
 @njit(nogil=True, cache=True)
-def mix_experts(y_NC, x_NC, matrices, at, powers, shape, num_threads):
+def attend_rows(
+    first, last, qkv_N, mixed_N, keys, values, slots_N, positions_N, layer, shape
+):
+    """`attend` for some of the rows."""
+    scores = np.empty(shape.num_heads * shape.context, np.float32)
+    powers = np.empty(shape.context, np.int32)
+    for row in range(first, last):
+        slot = slots_N[row]
+        attend(
+            qkv_N[row], mixed_N[row], keys[slot, layer], values[slot, layer],
+            positions_N[row], scores, powers, shape,
+        )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def attend_all(
+    qkv_N, mixed_N, keys, values, slots_N, positions_N, layer, shape, team, num_threads
+):
+    """`attend` for every row, on as many threads as are wanted."""
+    num_rows = qkv_N.shape[0]
+    if num_threads == 1 or num_rows == 1:
+        attend_rows(
+            0, num_rows, qkv_N, mixed_N, keys, values, slots_N, positions_N, layer,
+            shape,
+        )  # fmt: skip
+        return
+    told = FIRST_ADDRESS
+    team[told] = qkv_N.ctypes.data
+    team[told + 1] = mixed_N.ctypes.data
+    team[told + 2] = keys.ctypes.data
+    team[told + 3] = values.ctypes.data
+    team[told + 4] = keys.shape[0]
+    team[told + 5] = slots_N.ctypes.data
+    team[told + 6] = positions_N.ctypes.data
+    team[told + 7] = layer
+    share(team, ATTENTION, num_rows, num_rows, num_threads)
+
+
+@njit(nogil=True, cache=True)
+def activate_rows(first, last, up_N, hidden_N, shape):
+    """`gate` or `gelu` for some of the rows."""
+    powers = np.empty(shape.ffn, np.int32)
+    for row in range(first, last):
+        if shape.is_gpt2:
+            gelu(up_N[row], hidden_N[row], powers, shape.ffn)
+        else:
+            gate(up_N[row], hidden_N[row], powers, shape.ffn)
+
+
+@njit(nogil=True, cache=True)
+def activate_all(up_N, hidden_N, shape, team, num_threads):
+    """`gate` or `gelu` for every row, on as many threads as are wanted."""
+    num_rows = up_N.shape[0]
+    if num_threads == 1 or num_rows == 1:
+        activate_rows(0, num_rows, up_N, hidden_N, shape)
+        return
+    team[FIRST_ADDRESS] = up_N.ctypes.data
+    team[FIRST_ADDRESS + 1] = up_N.shape[1]
+    team[FIRST_ADDRESS + 2] = hidden_N.ctypes.data
+    share(team, HIDDEN, num_rows, num_rows, num_threads)
+
+
+@njit(nogil=True, cache=True)
+def do(team, first, last):
+    """Do some parts of the job at hand, as its words tell."""
+    kind, N, told = team[KIND], team[NUM_ROWS], FIRST_ADDRESS
+    if kind == PRODUCT:
+        num_in, num_out, adds = team[told + 2], team[told + 7], team[told + 8] != 0
+        x_NI = carray(address(team[told]), (N, team[told + 1]), np.float32)
+        y_NO = carray(address(team[told + 5]), (N, team[told + 6]), np.float32)
+        size = num_in * num_out
+        if team[told + 4] == 4:
+            whole = carray(address(team[told + 3]), (size,), np.float32)
+            for panel in range(first, last):
+                multiply_panel(x_NI, num_in, whole, 0, y_NO, panel, adds)
+        else:
+            half = carray(address(team[told + 3]), (size,), np.uint16)
+            for panel in range(first, last):
+                multiply_panel(x_NI, num_in, half, 0, y_NO, panel, adds)
+        return
+    L, H, K = team[SHAPE], team[SHAPE + 1], team[SHAPE + 2]
+    D, F, T = team[SHAPE + 4], team[SHAPE + 5], team[SHAPE + 6]
+    shape = Shape(
+        L, 0, H, K, team[SHAPE + 3], D, F, T, 0.0, team.view(np.float64)[SHAPE + 7],
+        team[SHAPE + 8] != 0, False, 0, 0,
+    )  # fmt: skip
+    if kind == HIDDEN:
+        up_N = carray(address(team[told]), (N, team[told + 1]), np.float32)
+        hidden_N = carray(address(team[told + 2]), (N, F), np.float32)
+        activate_rows(first, last, up_N, hidden_N, shape)
+        return
+    S = team[told + 4]
+    qkv_N = carray(address(team[told]), (N, (H + 2 * K) * D), np.float32)
+    mixed_N = carray(address(team[told + 1]), (N, H * D), np.float32)
+    panels = (S, L, T // PANEL, K, D, PANEL)
+    keys = carray(address(team[told + 2]), panels, np.float32)
+    values = carray(address(team[told + 3]), (S, L, T, K, D), np.float32)
+    slots_N = carray(address(team[told + 5]), (N,), np.int64)
+    positions_N = carray(address(team[told + 6]), (N,), np.int64)
+    attend_rows(
+        first, last, qkv_N, mixed_N, keys, values, slots_N, positions_N,
+        team[told + 7], shape,
+    )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def mix_experts(y_NC, x_NC, matrices, at, powers, shape, team, num_threads):
     """Add what the likeliest experts of each row make of it, by their shares."""
     N, F, num_experts = y_NC.shape[0], shape.ffn, shape.num_experts
     router_NE = np.empty((N, -(-num_experts // PANEL) * PANEL), np.float32)
     multiply(
         y_NC, shape.width, matrices, at[ROUTER], router_NE, router_NE.shape[1],
-        False, num_threads,
+        False, team, num_threads,
     )  # fmt: skip
     up, hidden = np.empty((1, 2 * F), np.float32), np.empty((1, F), np.float32)
     made = np.empty((1, x_NC.shape[1]), np.float32)
@@ -522,12 +833,12 @@ def mix_experts(y_NC, x_NC, matrices, at, powers, shape, num_threads):
             first = FIRST_EXPERT + 2 * chosen[place]
             multiply(
                 y_NC[row : row + 1], shape.width, matrices, at[first], up, 2 * F,
-                False, num_threads,
+                False, team, num_threads,
             )  # fmt: skip
             gate(up[0], hidden[0], powers, F)
             multiply(
                 hidden, F, matrices, at[first + 1], made, made.shape[1],
-                False, num_threads,
+                False, team, num_threads,
             )  # fmt: skip
             for i in range(shape.width):
                 x_NC[row, i] += shares[place] * made[0, i]
@@ -537,7 +848,7 @@ def mix_experts(y_NC, x_NC, matrices, at, powers, shape, num_threads):
 def run_layers(
     x_NC, slots_N, positions_N, keys, values,
     matrices, matrix_places, vectors, vector_places, cosines_TD, sines_TD, shape,
-    num_threads,
+    team, num_threads,
 ):  # fmt: skip
     """Take rows through all layers, in place; keys and values are kept in their slots.
 
@@ -555,40 +866,38 @@ def run_layers(
     mixed_N = np.empty((N, num_mixed), np.float32)
     up_N = np.empty((N, num_up), np.float32)
     hidden_N = np.empty((N, F), np.float32)
-    scores = np.empty(shape.num_heads * shape.context, np.float32)
-    powers = np.empty(max(shape.context, F), np.int32)
+    powers = np.empty(F, np.int32)
     for layer in range(shape.num_layers):
         at, small = matrix_places[layer], vector_places[layer]
         norm_rows(x_NC, y_NC, vectors, small[NORM_1], small[NORM_1_BIAS], shape)
         multiply(
-            y_NC, shape.width, matrices, at[QKV], qkv_N, num_qkv, False, num_threads
-        )
+            y_NC, shape.width, matrices, at[QKV], qkv_N, num_qkv, False,
+            team, num_threads,
+        )  # fmt: skip
         add_bias(qkv_N, vectors, small[QKV_BIAS], num_qkv)
         for row in range(N):
             place_heads(
                 qkv_N[row], keys[slots_N[row], layer], values[slots_N[row], layer],
                 positions_N[row], vectors, small, cosines_TD, sines_TD, shape,
             )  # fmt: skip
-        for row in range(N):
-            attend(
-                qkv_N[row], mixed_N[row],
-                keys[slots_N[row], layer], values[slots_N[row], layer],
-                positions_N[row], scores, powers, shape,
-            )  # fmt: skip
-        multiply(mixed_N, num_mixed, matrices, at[OUT], x_NC, width, True, num_threads)
+        attend_all(
+            qkv_N, mixed_N, keys, values, slots_N, positions_N, layer, shape,
+            team, num_threads,
+        )  # fmt: skip
+        multiply(
+            mixed_N, num_mixed, matrices, at[OUT], x_NC, width, True, team, num_threads
+        )
         add_bias(x_NC, vectors, small[OUT_BIAS], shape.width)
         norm_rows(x_NC, y_NC, vectors, small[NORM_2], small[NORM_2_BIAS], shape)
         if shape.num_experts:
-            mix_experts(y_NC, x_NC, matrices, at, powers, shape, num_threads)
+            mix_experts(y_NC, x_NC, matrices, at, powers, shape, team, num_threads)
             continue
-        multiply(y_NC, shape.width, matrices, at[UP], up_N, num_up, False, num_threads)
+        multiply(
+            y_NC, shape.width, matrices, at[UP], up_N, num_up, False, team, num_threads
+        )
         add_bias(up_N, vectors, small[UP_BIAS], num_up)
-        for row in range(N):
-            if shape.is_gpt2:
-                gelu(up_N[row], hidden_N[row], powers, F)
-            else:
-                gate(up_N[row], hidden_N[row], powers, F)
-        multiply(hidden_N, F, matrices, at[DOWN], x_NC, width, True, num_threads)
+        activate_all(up_N, hidden_N, shape, team, num_threads)
+        multiply(hidden_N, F, matrices, at[DOWN], x_NC, width, True, team, num_threads)
         add_bias(x_NC, vectors, small[DOWN_BIAS], shape.width)
 
 
@@ -597,16 +906,18 @@ def run(
     x_NC, slots_N, positions_N, wanted_W, keys, values,
     matrices, matrix_places, head_place,
     vectors, vector_places, norm_place, norm_bias_place,
-    cosines_TD, sines_TD, shape, num_logits, num_threads,
+    cosines_TD, sines_TD, shape, num_logits, team, num_threads,
 ):  # fmt: skip
     """Take rows through the model; return logits_WV of the wanted ones.
 
     One call: a token's weights push all else out of the caches, so whatever Python does
     between two calls takes five times as long as it seems to when measured alone.
     """
+    if num_threads > 1:
+        begin_pass(team, shape, num_threads)
     run_layers(
         x_NC, slots_N, positions_N, keys, values, matrices, matrix_places,
-        vectors, vector_places, cosines_TD, sines_TD, shape, num_threads,
+        vectors, vector_places, cosines_TD, sines_TD, shape, team, num_threads,
     )  # fmt: skip
     x_WC = x_NC[wanted_W]
     y_WC = np.empty_like(x_WC)
@@ -614,8 +925,10 @@ def run(
     logits_WV = np.empty((x_WC.shape[0], num_logits), np.float32)
     multiply(
         y_WC, shape.width, matrices, head_place, logits_WV, num_logits, False,
-        num_threads,
+        team, num_threads,
     )  # fmt: skip
+    if num_threads > 1:
+        end_pass(team)
     return logits_WV
 
 
