@@ -93,7 +93,7 @@ class PlanForm(forms.Form):
         help_text="Both are from Hoffmann et al. 2022, “Chinchilla”.",
     )
     device = forms.ChoiceField(label="Device")
-    number = number_field("number", "How many", is_whole=True)
+    number = number_field("number", "How many devices", is_whole=True)
     utilisation_percent = forms.FloatField(
         required=False,
         min_value=100 * LIMITS["utilisation"][0],
