@@ -40,6 +40,7 @@ def fill(num_comparisons: int, num_labelers: int) -> tuple[str, list[str]]:
     from django.conf import settings
     from django.contrib.auth import get_user_model
     from django.core.management import call_command
+    from django.db import connection
     from trivium.projects.models import Role
     from trivium.projects.services import add_member, create_project
 
@@ -55,6 +56,8 @@ def fill(num_comparisons: int, num_labelers: int) -> tuple[str, list[str]]:
         person = get_user_model().objects.create_user(f"person {number}")
         add_member(project=project, user=person, role=Role.LABELER)
         cookies.append(sign_in(person))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # as PostgreSQL does by itself after some time
     return f"/p/{project.slug}/label/{campaign.pk}/vote/", cookies
 
 
