@@ -13,7 +13,7 @@ more helpful one wins. Length alone is no merit: a longer answer is better only 
 it adds was worth reading. Do not guess which model wrote what.
 
 ### How to choose
-- **Left** or **right** is better, even if only a little. A lean is worth more than a tie.
+- **Left** or **right** is better, even if only a little. A lean says more than a tie.
 - **Equally good** when you would be glad of either, and cannot say which more.
 - **Both bad** when neither would do: wrong, harmful, or beside the point.
 
