@@ -92,8 +92,8 @@ def test_a_pass_goes_alone_while_another_has_the_helpers(pair):
 
 def test_a_closed_team_begins_anew(pair):
     for _ in range(2):
-        with pair.joined(2):
-            pass
+        with pair.joined(2) as num_threads:
+            assert num_threads == 2
         pair.close()
 
 
