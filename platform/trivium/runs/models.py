@@ -51,6 +51,8 @@ class Run(models.Model):
         SFT = "sft", "Fine-tuning"
         DPO = "dpo", "Alignment (DPO)"
         REWARD = "reward", "Reward model"
+        RLHF = "rlhf", "Alignment (RLHF)"
+        EVALUATE = "evaluate", "Evaluation"
         PREFLIGHT = "preflight", "Preflight"
         IMPORT = "import", "Import"
         GENERATE = "generate", "Answers"
