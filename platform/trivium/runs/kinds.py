@@ -6,12 +6,12 @@ without a path; whatever refers to it meanwhile waits for its run.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import F, Model
 from runspec import (
     DpoSpec,
     ExportSpec,
@@ -38,6 +38,7 @@ from trivium.datasets import services as datasets
 from trivium.datasets.models import DatasetVersion, Upload
 from trivium.models import services as models
 from trivium.models.models import LanguageModel
+from trivium.pipelines.models import Step
 from trivium.projects.models import Project
 from trivium.runs import services
 from trivium.runs.errors import SubmitError
@@ -87,11 +88,13 @@ def start_run(
     spec: Spec,
     name: str = "",
     priority: int = 0,
+    depends_on: Sequence[Run] = (),
 ) -> Run:
     """Queue a run and make the object it will fill, in one transaction.
 
     `name` names that object: a dataset (a new version of it where it exists), a
-    tokenizer or a model. Empty: one is made up.
+    tokenizer or a model. Empty: one is made up. The run waits for the runs that make
+    its inputs, and for those in `depends_on`.
 
     Raises:
         SubmitError: an input is not of this project or was never finished, the name
@@ -103,6 +106,7 @@ def start_run(
     _refuse_unfit(spec, inputs)
     spec = _with_whole_ids(spec, inputs)
     waits_for = _unfinished_runs(inputs)
+    waits_for += [run for run in depends_on if run not in waits_for]
     with transaction.atomic():
         if spec.has_preflight:
             waits_for.append(_start_preflight(project, created_by, spec, waits_for))
@@ -142,11 +146,18 @@ def _start_preflight(
     )
 
 
-def retry_run(*, run: Run, actor: User, changes: dict[str, Any]) -> Run:
+def retry_run(
+    *,
+    run: Run,
+    actor: User,
+    changes: dict[str, Any],
+    depends_on: Sequence[Run] = (),
+) -> Run:
     """Queue a new run like a failed or cancelled one, with some settings changed.
 
-    The unfinished object of the old run is filled by the new one. With unchanged
-    settings it goes on from the old run's last checkpoint.
+    The unfinished object of the old run is filled by the new one, and what waited for
+    the old run waits for the new one. With unchanged settings it goes on from the old
+    run's last checkpoint.
 
     Raises:
         SubmitError: the run has not failed or been cancelled.
@@ -165,11 +176,34 @@ def retry_run(*, run: Run, actor: User, changes: dict[str, Any]) -> Run:
             spec=spec,
             name=run.name,
             priority=run.priority,
+            depends_on=depends_on,
         )
+        _take_the_place(again, of=run, changes=changes)
         if spec.is_resumable and spec.sha256() == run.spec_sha256:
             Run.objects.filter(pk=again.pk).update(continues=run)
             again.continues = run
     return again
+
+
+def _take_the_place(new: Run, *, of: Run, changes: dict[str, Any]) -> None:
+    """Let what waited for a run wait for another, and its step of a pipeline be that.
+
+    The step keeps the changed settings.
+    """
+    held = of.dependants.exclude(state__in=Run.TERMINAL)
+    for one in held:
+        one.depends_on.remove(of)
+        one.depends_on.add(new)
+        Run.objects.filter(pk=one.pk, state=Run.State.WAITING).update(
+            reason=f"waits for {new.name}", version=F("version") + 1
+        )
+    step = Step.objects.filter(run=of).first()
+    if step is not None:
+        changed = {
+            name: value for name, value in changes.items() if of.spec[name] != value
+        }
+        step.run, step.settings = new, step.settings | changed
+        step.save(update_fields=["run", "settings"])
 
 
 def resolve_spec(run: Run) -> Spec:

@@ -24,6 +24,7 @@ def sweep() -> None:
     for run in Run.objects.filter(state__in=Run.LIVE, lease_until__lt=Now()):
         take_back(run)
     promote_waiting()
+    start_what_follows()
     Device.objects.exclude(run=None).filter(
         ~Q(run__state__in=Run.LIVE) | ~Q(run__fence=F("fence"))
     ).update(run=None)
@@ -71,6 +72,13 @@ def _kills_its_workers(run: Run) -> bool:
         and all(attempt.outcome == Attempt.Outcome.LOST for attempt in earlier)
         and len({attempt.resumed_from for attempt in last}) == 1
     )
+
+
+def start_what_follows() -> None:
+    """Start steps of pipelines that can be started by now."""
+    from trivium.pipelines.advancing import advance_all  # it imports this package
+
+    advance_all()
 
 
 def move_waiting_on() -> None:

@@ -1,0 +1,1 @@
+"""Pipelines: runs and campaigns that follow from each other, described once."""
