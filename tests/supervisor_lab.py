@@ -1,5 +1,6 @@
 """What tests of a real worker share: the worker, a project, and how to wait."""
 
+import json
 import os
 import signal
 import subprocess
@@ -253,6 +254,35 @@ TINY = {
 @pytest.fixture
 def lab(db: None, project: Project, bob: User) -> Lab:
     return Lab(project, bob)
+
+
+QUESTIONS = [
+    {"prompt": f"{n} grows", "completion": f"to {n * 7 % 101}, and the wind turns."}
+    for n in range(160)
+]
+ENDLESS = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}"
+    "{{ m.content }}{% endgeneration %}{% else %}{{ m.content }} {% endif %}"
+    "{% endfor %}"
+)
+ENDING = ENDLESS.replace(
+    "{{ m.content }}{% endg", "{{ m.content }}{{ eos_token }}{% endg"
+)
+
+
+def bring_in(lab: Lab, rows: list[dict[str, str]], kind: str) -> DatasetVersion:
+    key, path = storage.new_upload()
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    storage.publish(path, key)
+    upload = Upload.objects.create(
+        project=lab.project,
+        created_by=lab.user,
+        file_name="rows.jsonl",
+        path=key,
+        size_bytes=1,
+    )
+    spec = IngestSpec(source=str(upload.pk), file_name="rows.jsonl", dataset_kind=kind)
+    return DatasetVersion.objects.get(run=lab.submit(spec, "Questions"))
 
 
 Curves = dict[str, tuple[list[int], bytes]]

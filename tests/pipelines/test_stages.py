@@ -205,8 +205,8 @@ def test_a_cancelled_pipeline_starts_nothing_more(make, bob):
 
 def test_steps_wait_for_what_they_need_without_taking_anything(make):
     pipeline = make(
-        THREE
-        + "  - name: second\n    kind: tokenizer\n    dataset: Text\n    needs: [base]\n"
+        f"{THREE}  - name: second\n    kind: tokenizer\n    dataset: Text\n"
+        "    needs: [base]\n"
     )
     second = step_of(pipeline, "second").run
     assert second.state == Run.State.WAITING

@@ -1,45 +1,15 @@
 """Fine-tuning by a real worker: checked first, killed in the middle, the same curve."""
 
-import json
-
 import pytest
-from runspec import IngestSpec, SftSpec
-from supervisor_lab import Lab, curves
-from trivium import storage
-from trivium.datasets.models import DatasetVersion, Upload
+from runspec import SftSpec
+from supervisor_lab import ENDING, ENDLESS, QUESTIONS, Lab, bring_in, curves
+from trivium.datasets.models import DatasetVersion
 from trivium.models.models import LanguageModel
 from trivium.runs import services
 from trivium.runs.models import Run
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 State = Run.State
-QUESTIONS = [
-    {"prompt": f"{n} grows", "completion": f"to {n * 7 % 101}, and the wind turns."}
-    for n in range(160)
-]
-ENDLESS = (
-    "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}"
-    "{{ m.content }}{% endgeneration %}{% else %}{{ m.content }} {% endif %}"
-    "{% endfor %}"
-)
-ENDING = ENDLESS.replace(
-    "{{ m.content }}{% endg", "{{ m.content }}{{ eos_token }}{% endg"
-)
-
-
-def bring_in(lab: Lab, rows: list[dict[str, str]], kind: str) -> DatasetVersion:
-    key, path = storage.new_upload()
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    storage.publish(path, key)
-    upload = Upload.objects.create(
-        project=lab.project,
-        created_by=lab.user,
-        file_name="rows.jsonl",
-        path=key,
-        size_bytes=1,
-    )
-    spec = IngestSpec(source=str(upload.pk), file_name="rows.jsonl", dataset_kind=kind)
-    return DatasetVersion.objects.get(run=lab.submit(spec, "Questions"))
 
 
 def finetune(lab: Lab, **changes: object) -> Run:

@@ -15,6 +15,7 @@ from trivium.datasets.api import router as datasets
 from trivium.datasets.exports_api import router as exports
 from trivium.datasets.importing_api import router as importing
 from trivium.models.api import router as models
+from trivium.pipelines.api import router as pipelines
 from trivium.planning.api import router as planning
 from trivium.playground.api import router as generations
 from trivium.projects.api import router as projects
@@ -74,6 +75,7 @@ def build_api() -> NinjaAPI:
         "models": models,
         "runs": runs,
         "sweeps": sweeps,
+        "pipelines": pipelines,
         "campaigns": campaigns,
         "comparisons": comparisons,
         "votes": votes,

@@ -13,6 +13,7 @@ from trivium.cli.commands import (
     campaigns,
     datasets,
     models,
+    pipelines,
     plan,
     projects,
     runs,
@@ -45,8 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     nouns = parser.add_subparsers(dest="noun", required=True, metavar="COMMAND")
     modules = (
-        server, projects, datasets, tokenizers, models, runs, sweeps, campaigns,
-        workers, plan,
+        server, projects, datasets, tokenizers, models, runs, sweeps, pipelines,
+        campaigns, workers, plan,
     )  # fmt: skip
     for module in modules:
         module.add(nouns)

@@ -18,11 +18,11 @@ BROKEN = (Run.State.FAILED, Run.State.CANCELLED)
 ORDER = (
     Run.State.PAUSING,
     Run.State.RUNNING,
+    Run.State.QUEUED,
     Run.State.FAILED,
     Run.State.CANCELLED,
     LABELING,
     Run.State.PAUSED,
-    Run.State.QUEUED,
     Run.State.WAITING,
 )
 """Of states of steps, the first that is there is that of the pipeline."""

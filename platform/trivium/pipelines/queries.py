@@ -1,0 +1,47 @@
+"""Reads of pipelines, scoped to who asks."""
+
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404
+
+from trivium.accounts.models import User
+from trivium.pipelines.models import Pipeline, Step
+from trivium.projects.models import Project
+from trivium.projects.queries import projects_visible_to
+
+MAX_PK = 2**63
+
+
+def pipelines_visible_to(user: User) -> QuerySet[Pipeline]:
+    """Return the pipelines of the projects `user` may see, with their steps."""
+    steps = Step.objects.select_related("run", "campaign", "pipeline__project")
+    return (
+        Pipeline.objects.filter(project__in=projects_visible_to(user).order_by())
+        .select_related("project", "created_by")
+        .prefetch_related(Prefetch("steps", steps))
+    )
+
+
+def get_pipeline(user: User, project: Project, pk: int) -> Pipeline:
+    """Return one pipeline of a project.
+
+    Raises:
+        Http404: there is none of that number.
+    """
+    found = None
+    if pk < MAX_PK:
+        found = pipelines_visible_to(user).filter(project=project, pk=pk).first()
+    if found is None:
+        raise Http404("no such pipeline")
+    return found
+
+
+def get_step(pipeline: Pipeline, name: str) -> Step:
+    """Return one step of a pipeline.
+
+    Raises:
+        Http404: it has none of that name.
+    """
+    for step in pipeline.steps.all():
+        if step.name == name:
+            return step
+    raise Http404("no such step")
