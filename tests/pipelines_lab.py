@@ -69,6 +69,7 @@ def make_model(project: Project, name: str, stage: str = "instruct") -> Language
         architecture="decoder",
         family="llama",
         path=f"models/{name}",
+        recognised={"head": "sequence-classification"} if stage == "reward" else {},
     )
 
 

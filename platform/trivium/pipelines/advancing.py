@@ -85,26 +85,25 @@ def advance(pipeline_pk: int) -> int:
             if step.refusal or (step.is_started and not _awaits_export(step)):
                 continue
             try:
-                if actor is None:
-                    raise SubmitError(
-                        f"step {step.name}: who made this pipeline is gone; try the "
-                        "step again and it is yours"
-                    )
                 with transaction.atomic():
                     start_step(step, actor)
             except NotYetError:
                 continue
             except ValueError as error:
-                told = refusal(step.name, step.kind, error)
-                Step.objects.filter(pk=step.pk).update(refusal=str(told))
+                told = str(refusal(step.name, step.kind, error))
+                why = told.removeprefix(f"step {step.name}: ")
+                Step.objects.filter(pk=step.pk).update(refusal=why)
                 logger.warning("Step %s of pipeline %s: %s", step, pipeline.pk, told)
                 continue
             count += 1
     return count
 
 
-def start_step(step: Step, actor: User) -> None:
+def start_step(step: Step, actor: User | None) -> None:
     """Start a step, or export the votes of its campaign.
+
+    Whoever made the pipeline may be gone when it could be started; then it waits for
+    somebody to try it again.
 
     Raises:
         NotYetError: something it takes is not there yet.
@@ -120,6 +119,7 @@ def start_step(step: Step, actor: User) -> None:
         raise NotYetError
     others = {one.name: one for one in steps}
     spec = spec_of(step, others)
+    actor = _somebody(actor)
     if isinstance(spec, CampaignStep):
         if not all(_is_over(others[name]) for name in step.needs):
             raise NotYetError
@@ -293,7 +293,15 @@ def _empty_campaign(step: Step, spec: CampaignStep, actor: User) -> Campaign:
     )
 
 
-def _export(step: Step, actor: User) -> None:
+def _somebody(actor: User | None) -> User:
+    if actor is None:
+        raise SubmitError(
+            "who made this pipeline is gone; try the step again and it is yours"
+        )
+    return actor
+
+
+def _export(step: Step, actor: User | None) -> None:
     """Queue the export of a campaign that has ended.
 
     Raises:
@@ -302,6 +310,7 @@ def _export(step: Step, actor: User) -> None:
     campaign = step.campaign
     if campaign is None or not has_ended(campaign):
         raise NotYetError
+    actor = _somebody(actor)
     chosen = {one: step.settings[one] for one in EXPORTED if one in step.settings}
     step.run = kinds.start_run(
         project=step.pipeline.project,

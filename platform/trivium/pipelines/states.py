@@ -75,7 +75,8 @@ def state_of_pipeline(pipeline: Pipeline, states: Mapping[str, StepState]) -> st
 
 def answering_run(campaign: Campaign) -> Run | None:
     """Return the run whose answers a campaign compares; None before there is one."""
-    batch = Batch.objects.filter(campaign=campaign).select_related("run").last()
+    batches = Batch.objects.filter(campaign=campaign).select_related("run")
+    batch = batches.order_by("pk").first()  # others were added by hand
     return batch.run if batch is not None else None
 
 

@@ -1,6 +1,6 @@
 """The few numbers by which a step is judged, read off what its run ended with."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from trivium.pages.templatetags import numbers
 from trivium.runs.models import Run
@@ -92,5 +92,5 @@ def _table(values: dict[str, Any], name: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -113,16 +113,18 @@ def _refuse_tricks(text: str) -> None:
     """Look at the stream of events, of which none takes more than its own text."""
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=PlainLoader)):
-        line = event.start_mark.line + 1
+        mark = event.start_mark
+        line = mark.line + 1 if mark is not None else 1
         if isinstance(event, yaml.AliasEvent):
             raise SubmitError(
                 f"line {line}: aliases (*{event.anchor}) are not read here; write the "
                 "value out",
                 field="yaml",
             )
-        if getattr(event, "tag", None) is not None:
+        tag = getattr(event, "tag", None)
+        if tag is not None:
             raise SubmitError(
-                f"line {line}: tags ({event.tag}) are not read here; write text, "
+                f"line {line}: tags ({tag}) are not read here; write text, "
                 "numbers, true, false or null",
                 field="yaml",
             )
