@@ -1,0 +1,5 @@
+"""Rewards of answers: a weighted sum of reward models and reward functions."""
+
+from trainer.rlhf.rewards.judging import Part, Rewards, Scored
+
+__all__ = ["Part", "Rewards", "Scored"]
