@@ -16,6 +16,11 @@ KINDS = ("prompts", "instructions", "conversations", "preferences")
 LORA_ONLY = ("lora_rank", "lora_alpha", "lora_modules")
 MAX_DATASETS = 20
 MAX_WEIGHT = 100
+ONLY_OF = {
+    "rloo": ("normalize_advantages",),
+    "grpo": ("scale_rewards", "loss_type"),
+}
+"""Settings that one algorithm alone reads."""
 Algorithm = Literal["rloo", "grpo"]
 """What `trainer.rlhf.stage.STAGES` knows; `ppo` joins both with its module."""
 
@@ -64,6 +69,7 @@ class RlhfSpec(Spec):
         (),
         help="Models that rate answers.",
         reference="model",
+        kinds=("reward",),
         max_length=4,
         group="Reward",
     )
@@ -356,10 +362,9 @@ class RlhfSpec(Spec):
         default = training.must_be_default
         if self.method == "full":
             default(self, LORA_ONLY, "method is full")
-        if self.algorithm != "rloo":
-            default(self, ("normalize_advantages",), "only RLOO reads it")
-        if self.algorithm != "grpo":
-            default(self, ("scale_rewards", "loss_type"), "only GRPO reads it")
+        for algorithm, names in ONLY_OF.items():
+            if self.algorithm != algorithm:
+                default(self, names, f"only {algorithm.upper()} reads it")
         self._refuse_rewards()
         self._refuse_steps()
         self._refuse_watching()

@@ -109,7 +109,7 @@ class LibrarySampler:
         return Rollout(prompt, answer[:length], logprobs[:length], end is not None)
 
 
-class Draw(LogitsProcessor):  # type: ignore[no-untyped-call]
+class Draw(LogitsProcessor):
     """Leaves the one token that was drawn, for `generate` to take as the likeliest."""
 
     def __init__(
@@ -158,7 +158,7 @@ def draw_each(probs_BV: Tensor, uniform_B: Tensor) -> Tensor:
     return torch.minimum(place_B, last_B)
 
 
-class Asking(StoppingCriteria):  # type: ignore[no-untyped-call]
+class Asking(StoppingCriteria):
     """Ends all answers once the run shall stop."""
 
     def __init__(self, is_stopped: Callable[[], bool]) -> None:
