@@ -12,6 +12,7 @@ from runspec.ingest import IngestSpec
 from runspec.judge import JudgeSpec
 from runspec.preflight import PreflightSpec
 from runspec.pretrain import PretrainSpec
+from runspec.rlhf import RlhfSpec
 from runspec.sft import SftSpec
 from runspec.tokenizer import TokenizerSpec
 
@@ -22,6 +23,7 @@ RunSpec = (
     | SftSpec
     | DpoSpec
     | RewardSpec
+    | RlhfSpec
     | PreflightSpec
     | ImportSpec
     | GenerateSpec
@@ -29,7 +31,7 @@ RunSpec = (
     | ExportSpec
 )
 
-Tuning = SftSpec | DpoSpec | RewardSpec
+Tuning = SftSpec | DpoSpec | RewardSpec | RlhfSpec
 """Runs that teach a model something, all by the machinery of fine-tuning."""
 
 SPECS: dict[str, type[Spec]] = {
@@ -39,6 +41,7 @@ SPECS: dict[str, type[Spec]] = {
     "sft": SftSpec,
     "dpo": DpoSpec,
     "reward": RewardSpec,
+    "rlhf": RlhfSpec,
     "preflight": PreflightSpec,
     "import": ImportSpec,
     "generate": GenerateSpec,
@@ -57,6 +60,7 @@ __all__ = [
     "PreflightSpec",
     "PretrainSpec",
     "RewardSpec",
+    "RlhfSpec",
     "RunSpec",
     "SftSpec",
     "Spec",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from runspec.align import DpoSpec, RewardSpec
 from runspec.base import Spec, setting
 from runspec.pretrain import PretrainSpec
+from runspec.rlhf import RlhfSpec
 from runspec.sft import SftSpec
 
 Status = Literal["ok", "warning", "failed"]
@@ -22,7 +23,7 @@ class PreflightSpec(Spec):
     kind: Literal["preflight"] = "preflight"
     is_resumable: ClassVar[bool] = False
 
-    training: SftSpec | DpoSpec | RewardSpec | PretrainSpec = setting(
+    training: SftSpec | DpoSpec | RewardSpec | RlhfSpec | PretrainSpec = setting(
         help="The run to check.", discriminator="kind"
     )
     trains_on: Literal["cpu", "gpu"] = setting(
