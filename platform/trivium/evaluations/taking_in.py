@@ -57,16 +57,13 @@ def publish_evaluation(
     evaluation = Evaluation.objects.get(run=run)
     for first, lines in _chunks(output / ANSWERS_FILE):
         EvaluatedRow.objects.bulk_create(
-            (
-                _row(evaluation, first + at, line)
-                for at, line in enumerate(lines)
-            ),
+            (_row(evaluation, first + at, line) for at, line in enumerate(lines)),
             ignore_conflicts=True,
         )
     return {"facts": result}
 
 
-def refuse_unfit(spec: EvaluateSpec, chosen: dict[str, list[ModelChoice]]) -> None:
+def refuse_unfit(chosen: dict[str, list[ModelChoice]]) -> None:
     """Refuse models that cannot be what the spec wants of them.
 
     Raises:

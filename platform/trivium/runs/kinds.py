@@ -280,7 +280,7 @@ def _refuse_unfit(spec: Spec, inputs: "dict[str, list[Input]]") -> None:
         if not spec.answerers:
             _refuse_other_kinds("prompts", inputs["prompts"], ("preferences",))
     if isinstance(spec, EvaluateSpec):
-        evaluations.refuse_unfit(spec, chosen)
+        evaluations.refuse_unfit(chosen)
     if isinstance(spec, JudgeSpec):
         for choice in chosen.get("judge", ()):
             if not (choice.is_chat or choice.has_score_head):

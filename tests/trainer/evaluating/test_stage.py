@@ -129,7 +129,9 @@ def test_what_is_right_honest_and_harmless_is_counted_as_it_was_answered(
 
 
 def test_rows_of_another_world_cannot_be_judged_by_this_one(asked, tiny, tmp_path):
-    spec = spec_for([local_source(tiny("chat"), is_chat=True)], asked, truth="tinyworld")
+    spec = spec_for(
+        [local_source(tiny("chat"), is_chat=True)], asked, truth="tinyworld"
+    )
     with pytest.raises(BadInputError, match="no row asks about Tiny World") as refused:
         evaluate(spec, tmp_path / "run")
     assert refused.value.advice
@@ -171,7 +173,9 @@ def test_answers_are_compared_with_the_right_ones_of_every_kind(tmp_path):
     conversations = write_dataset(
         tmp_path / "conversations",
         "conversations",
-        train=[{"messages": [*talk, turn("assistant", "It is three"), turn("user", "k")]}],
+        train=[
+            {"messages": [*talk, turn("assistant", "It is three"), turn("user", "k")]}
+        ],
     )
 
     def answer(body: dict[str, Any]) -> Any:
