@@ -4,19 +4,17 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
-from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 
 from trivium.evaluations.models import EvaluatedRow, Evaluation
 from trivium.evaluations.results import measures_of, titles_of
 from trivium.evaluations.showing import dataset_names
-from trivium.http import stream
 from trivium.runs.views import inert
 
-Response = TypeVar("Response", HttpResponse, StreamingHttpResponse)
 CSV = "text/csv; charset=utf-8"
 MAX_NAME = 60
 MEASURED = (
@@ -70,17 +68,14 @@ def measured_rows(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
         }
 
 
-def send_answers(evaluation: Evaluation, form: str) -> StreamingHttpResponse:
-    """Answer with every row, made while it is sent: CSV, or a JSON object a line."""
+def send_answers(evaluation: Evaluation, form: str) -> HttpResponse:
+    """Answer with every row: CSV, or a JSON object a line."""
     lines = _json_lines(evaluation) if form == "json" else _csv_lines(evaluation)
+    # Models may leave halves of surrogate pairs, which no file can hold.
+    body = b"".join(line.encode("utf-8", "backslashreplace") for line in lines)
     kind = "application/jsonl" if form == "json" else CSV
-    response = StreamingHttpResponse(
-        stream(line.encode("utf-8", "backslashreplace") for line in lines),
-        content_type=kind,
-    )
-    return named(
-        response, evaluation, f"answers.{'jsonl' if form == 'json' else 'csv'}"
-    )
+    ending = "jsonl" if form == "json" else "csv"
+    return named(HttpResponse(body, content_type=kind), evaluation, f"answers.{ending}")
 
 
 def _json_lines(evaluation: Evaluation) -> Iterator[str]:
@@ -130,7 +125,7 @@ def _rows(evaluation: Evaluation) -> Iterator[EvaluatedRow]:
     return evaluation.rows.order_by("place").iterator(chunk_size=200)
 
 
-def named(response: Response, evaluation: Evaluation, ending: str) -> Response:
+def named(response: HttpResponse, evaluation: Evaluation, ending: str) -> HttpResponse:
     """Let a browser keep an answer as a file."""
     stem = slugify(evaluation.name)[:MAX_NAME] or f"evaluation-{evaluation.pk}"
     disposition = content_disposition_header(

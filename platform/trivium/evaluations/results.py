@@ -6,7 +6,7 @@ from typing import Any
 from runspec.evaluated import Estimate, Measure
 
 from trivium.evaluations.models import Evaluation
-from trivium.pages.templatetags.numbers import decimal, percent
+from trivium.pages.templatetags.numbers import THIN, decimal, percent
 
 MINUS = "\N{MINUS SIGN}"
 EN_DASH = "\N{EN DASH}"
@@ -319,11 +319,10 @@ def _span(name: str, estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
     low, high = written(name, estimate.low), written(name, estimate.high)
-    unit = "\N{NO-BREAK SPACE}%"
-    for one in (unit, "\N{NARROW NO-BREAK SPACE}%", " %"):
-        if low.endswith(one) and high.endswith(one):
-            low = low.removesuffix(one)
-    joint = " to " if "-" in low + high or MINUS in low + high else EN_DASH
+    unit = f"{THIN}%"
+    if low.endswith(unit) and high.endswith(unit):
+        low = low.removesuffix(unit)
+    joint = " to " if "-" in low + high else EN_DASH
     return f"{low}{joint}{high}".replace("-", MINUS)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import (
     require_http_methods,
@@ -138,9 +138,7 @@ def evaluation_detail(request: SignedInRequest, slug: str, pk: int) -> HttpRespo
 
 @login_required
 @require_safe
-def export_evaluation(
-    request: SignedInRequest, slug: str, pk: int
-) -> HttpResponse | StreamingHttpResponse:
+def export_evaluation(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     """Give measures or answers as a file: `?part= &format=csv|json`."""
     project = get_project(request.user, slug)
     evaluation = queries.get_evaluation(request.user, project, pk)
