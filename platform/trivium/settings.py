@@ -256,6 +256,7 @@ INSTALLED_APPS = [
     "trivium.playground",
     "trivium.comparisons",
     "trivium.campaigns",
+    "trivium.evaluations",
     "trivium.pipelines",
     "trivium.openai",
     "trivium.planning",
