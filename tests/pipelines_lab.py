@@ -1,12 +1,15 @@
 """A project with data for all three stages, and pipelines described over it."""
 
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from campaigns_lab import World, add_comparisons
 from django.utils import timezone
 from trivium.accounts.models import User
+from trivium.campaigns.models import Campaign
 from trivium.datasets.models import Dataset, DatasetVersion
 from trivium.models.models import LanguageModel
 from trivium.pipelines import services
@@ -17,6 +20,7 @@ from trivium.projects.models import Project
 from trivium.runs.models import Run
 from trivium.runs.sweeping import sweep
 from trivium.runs.transitions import move_run
+from trivium.serving.services import add_endpoint
 from trivium.tokenizers.models import Tokenizer
 
 THREE = """
@@ -38,6 +42,27 @@ steps:
     kind: dpo
     model: {from: instruct}
     datasets: [Preferred]
+"""
+
+LABELED = """
+name: Labeled
+steps:
+  - name: labels
+    kind: campaign
+    prompts: Prompts
+    answerers: [elsewhere/kind, elsewhere/rude]
+    target_votes: 2
+    guidelines: Prefer what **helps**.
+    questions: {axes: required}
+    min_share: 0.6
+  - name: aligned
+    kind: dpo
+    model: Instruct
+    datasets: [{from: labels}]
+  - name: reward
+    kind: reward
+    model: Instruct
+    datasets: [Preferred, {from: labels}]
 """
 
 
@@ -142,3 +167,30 @@ def end(run: Run, state: str, **changes: Any) -> None:
         **changes,
     )
     run.refresh_from_db()
+
+
+def elsewhere(person) -> None:
+    add_endpoint(
+        name="elsewhere", url="http://127.0.0.1:9", api_key="", created_by=person,
+        model_ids=["kind", "rude"],
+    )  # fmt: skip
+
+
+def answer_prompts(pipeline, number=3) -> Campaign:
+    """Bring the answers in that the step's run was to make."""
+    campaign = step_of(pipeline, "labels").campaign
+    batch = campaign.batches.get()
+    answerers = list(campaign.answerers.order_by("pk"))
+    world = World(num_prompts=number)
+    made = add_comparisons(
+        campaign, pipeline.created_by, answerers, world, random.Random(1)
+    )
+    campaign.items.update(batch=batch)
+    made.delete()
+    finish(batch.run)
+    return campaign
+
+
+def vote(campaign, number) -> None:
+    for item in campaign.items.filter(is_open=True).order_by("pk")[:number]:
+        campaign.items.filter(pk=item.pk).update(num_votes=1, is_open=False)

@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("trivium.runs.urls")),
     path("", include("trivium.campaigns.urls")),
     path("", include("trivium.evaluations.urls")),
+    path("", include("trivium.pipelines.urls")),
     path("", include("trivium.planning.urls")),
     path("", include("trivium.workers.urls")),
     path("", include("trivium.playground.urls")),

@@ -1,12 +1,22 @@
 """A step that waits for people, and what goes on when they are done."""
 
-import random
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from campaigns_lab import World, add_comparisons
 from django.db import connections
-from pipelines_lab import fail, finish, make_model, states, step_of, words
+from pipelines_lab import (
+    LABELED,
+    answer_prompts,
+    elsewhere,
+    fail,
+    finish,
+    make_model,
+    states,
+    step_of,
+    vote,
+    words,
+)
 from trivium.campaigns.making import close_campaign, open_campaign, pause_campaign
 from trivium.campaigns.models import Campaign
 from trivium.pipelines import advancing, services
@@ -14,30 +24,8 @@ from trivium.pipelines.models import Pipeline
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
 from trivium.runs.sweeping import sweep
-from trivium.serving.services import add_endpoint
 
 pytestmark = pytest.mark.django_db
-
-LABELED = """
-name: Labeled
-steps:
-  - name: labels
-    kind: campaign
-    prompts: Prompts
-    answerers: [elsewhere/kind, elsewhere/rude]
-    target_votes: 2
-    guidelines: Prefer what **helps**.
-    questions: {axes: required}
-    min_share: 0.6
-  - name: aligned
-    kind: dpo
-    model: Instruct
-    datasets: [{from: labels}]
-  - name: reward
-    kind: reward
-    model: Instruct
-    datasets: [Preferred, {from: labels}]
-"""
 
 
 @pytest.fixture
@@ -49,33 +37,6 @@ def instruct(project):
 def labeled(make, bob, instruct) -> Pipeline:
     elsewhere(bob)
     return make(LABELED)
-
-
-def elsewhere(person) -> None:
-    add_endpoint(
-        name="elsewhere", url="http://127.0.0.1:9", api_key="", created_by=person,
-        model_ids=["kind", "rude"],
-    )  # fmt: skip
-
-
-def answer_prompts(pipeline, number=3) -> Campaign:
-    """Bring the answers in that the step's run was to make."""
-    campaign = step_of(pipeline, "labels").campaign
-    batch = campaign.batches.get()
-    answerers = list(campaign.answerers.order_by("pk"))
-    world = World(num_prompts=number)
-    made = add_comparisons(
-        campaign, pipeline.created_by, answerers, world, random.Random(1)
-    )
-    campaign.items.update(batch=batch)
-    made.delete()
-    finish(batch.run)
-    return campaign
-
-
-def vote(campaign, number) -> None:
-    for item in campaign.items.filter(is_open=True).order_by("pk")[:number]:
-        campaign.items.filter(pk=item.pk).update(num_votes=1, is_open=False)
 
 
 def num_exports() -> int:
@@ -220,23 +181,17 @@ def test_two_sweepers_start_what_follows_once(labeled):
     campaign = answer_prompts(labeled)
     close_campaign(campaign)
     both = threading.Barrier(2)
-    raised = []
 
     def sweep_too() -> None:
+        both.wait()
         try:
-            both.wait()
             advancing.advance_all()
-        except Exception as error:
-            raised.append(error)
         finally:
             connections.close_all()
 
-    threads = [threading.Thread(target=sweep_too) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not raised
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(sweep_too) for _ in range(2)]:
+            done.result()
     assert num_exports() == 1
     assert Run.objects.filter(kind="dpo").count() == 1
     assert Run.objects.filter(kind="reward").count() == 1

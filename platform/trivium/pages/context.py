@@ -30,10 +30,11 @@ class Rail(NamedTuple):
     links: list[Link]
 
 
-MINOR = {"Data", "Tokenizers", "Evaluate", "Plan"}
+MINOR = {"Pipelines", "Data", "Tokenizers", "Evaluate", "Plan"}
 """Left out of a phone's bottom bar, which has room for five."""
 PROJECT_LINKS = (
     ("Pipeline", "pipeline", "pages:project-home"),
+    ("Pipelines", "flow", "pipelines:list"),
     ("Data", "data", "datasets:list"),
     ("Tokenizers", "tokenizers", "tokenizers:list"),
     ("Models", "models", "models:list"),

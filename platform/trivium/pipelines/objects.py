@@ -51,6 +51,17 @@ def by_names(
     return with_references(kind, settings, found)
 
 
+def named(project: Project, description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description with names where ids of objects stand."""
+    return {
+        **description,
+        "steps": [
+            {**step, **by_names(project, step["kind"], step)}
+            for step in description["steps"]
+        ],
+    }
+
+
 def _id_of(project: Project, one: Reference) -> str | None:
     """Return the id of what a reference names; None where there is nothing."""
     if one.noun == "choice":

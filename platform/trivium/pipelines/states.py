@@ -123,7 +123,7 @@ def _state_of(step: Step, before: Mapping[str, StepState]) -> StepState:
 def _of_run(step: Step, run: Run, before: Mapping[str, StepState]) -> StepState:
     reason = run.reason
     if run.state == Run.State.WAITING:
-        reason = held_by(step, before) or run.reason
+        reason = _waits_for(step, before) or "is checked before it takes a device"
     return StepState(run.state, reason, run.advice, run)
 
 
