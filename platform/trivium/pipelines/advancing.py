@@ -175,7 +175,7 @@ def spec_of(step: Step, others: Mapping[str, Step]) -> Spec:
         ValueError: settings do not fit together.
     """
     found = {
-        (one.field, one.value, True): _product(others[one.value], one)
+        (one.field, one.value, True): product(others[one.value], one)
         for one in references(step.kind, step.settings)
         if one.is_step
     }
@@ -235,7 +235,7 @@ def _run(step: Step, spec: Spec, actor: User, needed: list[Run]) -> Run:
     )
 
 
-def _product(step: Step, one: Reference) -> str:
+def product(step: Step, one: Reference) -> str:
     """Return the id of what a step makes, as the reference wants it.
 
     Raises:

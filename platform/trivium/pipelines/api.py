@@ -11,9 +11,10 @@ from pydantic import Field
 from trivium.api.auth import ApiRequest
 from trivium.api.errors import ApiError
 from trivium.api.idempotency import once
-from trivium.api.pagination import Cursor, Limit, Page, PageOf, find, page
+from trivium.api.pagination import MAX_PK, Cursor, Limit, Page, PageOf, find, page
 from trivium.api.schema import Body
-from trivium.pipelines import services
+from trivium.models.models import LanguageModel
+from trivium.pipelines import rounds, services
 from trivium.pipelines.description import feeders, read_description
 from trivium.pipelines.models import Pipeline, Step
 from trivium.pipelines.queries import get_step, pipelines_visible_to
@@ -100,6 +101,14 @@ class StepChanges(Body):
     """Settings to change; null takes the default again."""
 
     changes: dict[str, Any]
+
+
+class RoundIn(Body):
+    """Which new model is compared."""
+
+    model: int | None = Field(
+        None, ge=1, le=MAX_PK, description="An aligned model of it; null: the newest."
+    )
 
 
 class PipelineFilter(Body):
@@ -247,6 +256,30 @@ def edit_step(
     step = get_step(find_writable(request, pipeline_id), step_name)
     services.edit_step(step, actor=request.user, changes=payload.changes)
     return answer(request, pipeline_id)
+
+
+@router.post(
+    "/{int:pipeline_id}/round", response={201: PipelineOut}, summary="Next round"
+)
+def start_round(
+    request: ApiRequest, pipeline_id: int, payload: RoundIn
+) -> HttpResponse:
+    """Make the next round of the preference loop, a pipeline of its own.
+
+    People choose between the newest aligned model and the one before; then the same
+    alignment steps learn from the choices of all rounds.
+    """
+    found = find_writable(request, pipeline_id)
+
+    def act() -> PipelineOut:
+        policy = None
+        if payload.model is not None:
+            models = LanguageModel.objects.filter(project=found.project)
+            policy = find(models.select_related("project", "run"), payload.model)
+        made = rounds.start_next_round(found, actor=request.user, policy=policy)
+        return answer(request, made.pk)
+
+    return once(request, act)
 
 
 @router.post(

@@ -36,6 +36,12 @@ def figures_of(run: Run | None) -> list[Figure]:
     return found[:MOST]
 
 
+def win_rate_of(run: Run | None) -> Figure | None:
+    """Return how often the newest model of an evaluation wins against its baseline."""
+    wanted = MEASURES["win_rate"]
+    return next((one for one in figures_of(run) if one.label == wanted), None)
+
+
 def _of_training(result: dict[str, Any]) -> list[Figure]:
     found = []
     loss = result.get("validation_loss")

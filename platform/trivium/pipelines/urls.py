@@ -14,6 +14,7 @@ urlpatterns = [
     path(HERE + "new/yaml/", views_new.from_yaml, name="new-yaml"),
     path(ONE, views.pipeline_detail, name="detail"),
     path(ONE + "yaml/", views.download_yaml, name="yaml"),
+    path(ONE + "round/", views.next_round, name="round"),
     path(ONE + "cancel/", views.cancel, name="cancel"),
     path(ONE + "delete/", views.delete, name="delete"),
     path(STEP + "retry/", views_steps.retry, name="retry"),

@@ -16,11 +16,12 @@ from trivium.pipelines import services
 from trivium.pipelines.models import Pipeline
 from trivium.pipelines.picture import current_states, picture_of
 from trivium.pipelines.queries import get_pipeline, pipelines_visible_to
+from trivium.pipelines.rounds import history_of, loop_of, start_next_round
 from trivium.pipelines.states import WORDS, state_of_pipeline
 from trivium.pipelines.writing import as_yaml
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, has_role, require_role
-from trivium.runs.errors import IllegalTransitionError
+from trivium.runs.errors import IllegalTransitionError, SubmitError
 from trivium.runs.models import Run
 
 MAX_LISTED = 200
@@ -56,6 +57,10 @@ def pipeline_detail(request: SignedInRequest, slug: str, pk: int) -> HttpRespons
     context = context_of(request, pipeline)
     template = "pipelines/detail.html"
     if not request.htmx:
+        loop = loop_of(pipeline)
+        context["loop"] = loop
+        if loop is not None:
+            context["rounds"] = history_of(pipeline)
         return render(request, template, context)
     status = 200 if context["picture"].is_moving else HTMX_STOP_POLLING
     return render(request, f"{template}#picture", context, status=status)
@@ -89,6 +94,24 @@ def download_yaml(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     name = slugify(pipeline.name) or f"pipeline-{pipeline.pk}"
     response["Content-Disposition"] = f'attachment; filename="{name}.yaml"'
     return response
+
+
+@login_required
+@require_POST
+def next_round(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
+    """Make the next round: a campaign of the new model and the one before."""
+    pipeline = engineers_pipeline(request, slug, pk)
+    number = request.POST.get("policy", "")
+    loop = loop_of(pipeline)
+    offered = loop.policies if loop is not None else []
+    policy = next((one for one in offered if str(one.pk) == number), None)
+    try:
+        made = start_next_round(pipeline, actor=request.user, policy=policy)
+    except SubmitError as error:
+        messages.error(request, f"{str(error)[:1].upper()}{str(error)[1:]}.")
+        return redirect("pipelines:detail", slug, pk)
+    messages.success(request, f"Round {made.round} has begun: models answer first.")
+    return redirect("pipelines:detail", slug, made.pk)
 
 
 @login_required

@@ -31,6 +31,7 @@ def add(nouns: Nouns) -> None:
         ("show", "show a pipeline and its steps", show_pipeline),
         ("watch", "watch a pipeline until it ends", watch_pipeline),
         ("yaml", "print it as YAML, edits included", print_yaml),
+        ("round", "begin the next round of choices", start_round),
         ("cancel", "cancel what has not ended", cancel_pipeline),
         ("delete", "forget it; its runs and models stay", delete_pipeline),
     ):
@@ -96,6 +97,11 @@ def print_yaml(context: Context) -> int:
     text = context.client.get(f"/pipelines/{context.args.id}/yaml")["yaml"]
     show.print_line(text.rstrip("\n"))
     return 0
+
+
+def start_round(context: Context) -> int:
+    """Begin the next round: choices between the new model and the one before."""
+    return _print(context, context.client.post(f"/pipelines/{context.args.id}/round"))
 
 
 def cancel_pipeline(context: Context) -> int:
