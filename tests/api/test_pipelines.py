@@ -1,7 +1,16 @@
 """Pipelines by API: made of YAML or JSON, read, tried again, edited, cancelled."""
 
 import pytest
-from pipelines_lab import THREE, fail, finish, make_version, step_of
+from pipelines_lab import (
+    LABELED,
+    THREE,
+    elsewhere,
+    fail,
+    finish,
+    make_model,
+    make_version,
+    step_of,
+)
 from trivium.pipelines.models import Pipeline
 from trivium.runs.models import Run
 
@@ -114,6 +123,18 @@ def test_strangers_see_nothing_and_viewers_change_nothing(
     theirs = mallory.post("/pipelines", {"project": "elsewhere", "yaml": THREE})
     assert shape(theirs) == (422, "invalid_request")
     assert "this project has no dataset 'Text'" in theirs.json()["error"]["message"]
+
+
+def test_labelers_are_not_told_who_answers(rows, project, ada, lara, vera):
+    elsewhere(ada.user)
+    make_version(project, "Prompts", "prompts")
+    make_model(project, "Instruct")
+    body = {"project": "grammar", "yaml": LABELED}
+    path = f"/pipelines/{ada.post('/pipelines', body).json()['id']}"
+    for who, is_told in ((ada, True), (vera, True), (lara, False)):
+        settings = who.get(path).json()["steps"][0]["settings"]
+        assert ("answerers" in settings) == is_told
+        assert who.get(f"{path}/yaml").status_code == (200 if is_told else 403)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """Hostile and mistaken descriptions are refused in one sentence each."""
 
+from pathlib import Path
+
 import pytest
-from pipelines_lab import THREE
+from pipelines_lab import THREE, make_version
 from trivium.pipelines.description import read_description
 from trivium.pipelines.models import Pipeline
 from trivium.pipelines.writing import as_yaml
 from trivium.pipelines.yaml_text import MAX_BYTES, read_yaml, write_yaml
 from trivium.runs.errors import SubmitError
 
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "pipelines.md"
 BOMB = "a: &a [x, x]\n" + "\n".join(
     f"{chr(98 + at)}: &{chr(98 + at)} [*{chr(97 + at)}, *{chr(97 + at)}]"
     for at in range(20)
@@ -122,6 +125,19 @@ def test_a_pipeline_is_written_as_it_was_described(make):
         )
     )  # fmt: skip
     assert written == given
+
+
+@pytest.mark.django_db
+def test_what_the_documentation_shows_can_be_made(make, project):
+    kinds = {"": "text", " questions": "instructions", " preferences": "preferences",
+             " prompts": "prompts"}  # fmt: skip
+    for name, kind in kinds.items():
+        make_version(project, f"Tiny World{name}", kind)
+    shown = DOCUMENTATION.read_text().split("```yaml\n")[1:]
+    made = [make(text.partition("```")[0]) for text in shown]
+    assert [one.name for one in made] == [
+        "Tiny World with DPO", "Tiny World with people",
+    ]  # fmt: skip
 
 
 @pytest.mark.django_db

@@ -100,6 +100,7 @@ def test_a_step_is_edited_as_yaml(make, engineer):
     page = engineer.get(url).content.decode()
     assert "dataset: Text@1" in page
     assert "from: tokenizer" in page
+    assert "<code>learning_rate</code>" in page
     wrong = engineer.post(url, {"settings": "dataset: Text\nwidth: wide"})
     assert wrong.status_code == 422
     assert "Step base: width: input should" in wrong.content.decode()
@@ -127,6 +128,9 @@ def test_a_campaign_shows_its_votes_and_where_to_label(
     assert "1 of 2 votes" in page
     assert f'href="/p/grammar/label/{campaign.pk}/vote/"' in page
     assert "Cancel pipeline" not in page
+    assert "Instruct" in page
+    assert "Prompts v1" not in page, "who answers what would sway those who label"
+    assert "Rounds" not in page
     assert (
         "Label →" not in signed_in(vera).get(f"{HOME}{pipeline.pk}/").content.decode()
     )
@@ -268,6 +272,7 @@ def test_strangers_see_nothing_and_viewers_change_nothing(
 ):
     pipeline = make()
     url = f"{HOME}{pipeline.pk}/"
+    assert signed_in(lara).get(f"{url}yaml/").status_code == 403
     for path in (HOME, url, f"{url}yaml/"):
         assert Client().get(path).status_code == 302
         assert signed_in(mallory).get(path).status_code == 404

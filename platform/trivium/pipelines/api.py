@@ -1,5 +1,6 @@
 """`/api/v1/pipelines`: runs and campaigns that follow from each other."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from ninja import Query, Router, Schema
 from ninja.responses import Status
 from pydantic import Field
 
+from trivium.accounts.models import User
 from trivium.api.auth import ApiRequest
 from trivium.api.errors import ApiError
 from trivium.api.idempotency import once
@@ -17,7 +19,12 @@ from trivium.models.models import LanguageModel
 from trivium.pipelines import rounds, services
 from trivium.pipelines.description import feeders, read_description
 from trivium.pipelines.models import Pipeline, Step
-from trivium.pipelines.queries import get_step, pipelines_visible_to
+from trivium.pipelines.queries import (
+    get_step,
+    pipelines_visible_to,
+    require_reader,
+    sees_answerers,
+)
 from trivium.pipelines.states import StepState, state_of_pipeline, states_of
 from trivium.pipelines.telling import figures_of
 from trivium.pipelines.writing import as_yaml, described_step
@@ -26,6 +33,9 @@ from trivium.projects.models import Role
 from trivium.projects.queries import get_project, require_role
 
 router = Router()
+
+ANSWERED = ("answerers", "samplings")
+"""Settings of a campaign that labelers are not told."""
 
 
 class FigureOut(Schema):
@@ -134,17 +144,22 @@ def row_of(pipeline: Pipeline, states: dict[str, StepState]) -> dict[str, Any]:
     }
 
 
-def detail(pipeline: Pipeline) -> PipelineOut:
-    """Return a pipeline as it now is."""
+def detail(pipeline: Pipeline, user: User) -> PipelineOut:
+    """Return a pipeline as it now is, and as far as a person may know it."""
     steps = list(pipeline.steps.all())
     states = states_of(steps)
+    hides = () if sees_answerers(user, pipeline.project) else ANSWERED
     return PipelineOut(
         **row_of(pipeline, states),
-        steps=[step_out(pipeline, step, states[step.name]) for step in steps],
+        steps=[
+            step_out(pipeline, step, states[step.name], hides=hides) for step in steps
+        ],
     )
 
 
-def step_out(pipeline: Pipeline, step: Step, state: StepState) -> StepOut:
+def step_out(
+    pipeline: Pipeline, step: Step, state: StepState, *, hides: Collection[str]
+) -> StepOut:
     """Return a step as it now is."""
     described = described_step(pipeline, step)
     run = step.run if step.is_started else None
@@ -155,7 +170,7 @@ def step_out(pipeline: Pipeline, step: Step, state: StepState) -> StepOut:
         reason=state.reason,
         advice=state.advice,
         waits_for=feeders(step.kind, step.settings, step.needs),
-        settings={name: described[name] for name in step.settings},
+        settings={name: described[name] for name in step.settings if name not in hides},
         run_id=run.pk if run else None,
         campaign_id=step.campaign_id,
         fraction=state.run.fraction if state.run else 0.0,
@@ -173,7 +188,8 @@ def find_writable(request: ApiRequest, pipeline_id: int) -> Pipeline:
 
 def answer(request: ApiRequest, pipeline_id: int) -> PipelineOut:
     """Return the pipeline as it now is."""
-    return detail(pipelines_visible_to(request.user).get(pk=pipeline_id))
+    found = pipelines_visible_to(request.user).get(pk=pipeline_id)
+    return detail(found, request.user)
 
 
 @router.get("", response=PipelinePage, summary="List pipelines")
@@ -218,13 +234,15 @@ def create_pipeline(request: ApiRequest, payload: PipelineIn) -> HttpResponse:
 @router.get("/{int:pipeline_id}", response=PipelineOut, summary="Get a pipeline")
 def get_pipeline(request: ApiRequest, pipeline_id: int) -> PipelineOut:
     """Get one pipeline with its steps."""
-    return detail(find(pipelines_visible_to(request.user), pipeline_id))
+    found = find(pipelines_visible_to(request.user), pipeline_id)
+    return detail(found, request.user)
 
 
 @router.get("/{int:pipeline_id}/yaml", response=YamlOut, summary="Get it as YAML")
 def get_yaml(request: ApiRequest, pipeline_id: int) -> YamlOut:
     """Get the description a pipeline could be made from again, edits included."""
     found = find(pipelines_visible_to(request.user), pipeline_id)
+    require_reader(request.user, found.project)
     return YamlOut(yaml=as_yaml(found))
 
 

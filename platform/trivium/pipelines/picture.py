@@ -1,6 +1,6 @@
 """The picture of a pipeline: its steps in three stages, what they take and give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.urls import reverse
@@ -16,6 +16,7 @@ from trivium.pipelines.telling import Figure, figures_of
 from trivium.runs.models import Run
 from trivium.tokenizers.models import Tokenizer
 
+EVALUATE = "evaluate"
 GRAMMAR, LOGIC, RHETORIC = "grammar", "logic", "rhetoric"
 STAGES = (
     (GRAMMAR, "▲", "Pretraining", "A base model, which continues any text."),
@@ -106,11 +107,17 @@ class Picture(NamedTuple):
     """Whether something may change by itself."""
 
 
-def picture_of(pipeline: Pipeline, states: Mapping[str, StepState]) -> Picture:
-    """Draw a pipeline as it now is."""
+def picture_of(
+    pipeline: Pipeline, states: Mapping[str, StepState], *, sees_answerers: bool
+) -> Picture:
+    """Draw a pipeline as it now is; without who answers in its campaigns, if need be.
+
+    What is measured beside the steps is not shown as taken: it would be everything.
+    """
     steps = list(pipeline.steps.all())
     roads = _roads_of(steps)
     objects = _Objects(pipeline, steps)
+    without = {EVALUATE} if sees_answerers else {EVALUATE, CAMPAIGN}
     cards = {step.name: _card(pipeline, step, states[step.name]) for step in steps}
     stages = []
     for road, glyph, name, about in STAGES:
@@ -119,7 +126,7 @@ def picture_of(pipeline: Pipeline, states: Mapping[str, StepState]) -> Picture:
             stages.append(
                 Stage(
                     road, glyph, name, about,
-                    takes=objects.taken_by(inside),
+                    takes=objects.taken_by(inside, without),
                     cards=[cards[step.name] for step in inside],
                     gives=objects.made_by(inside),
                 )
@@ -218,11 +225,13 @@ class _Objects:
             *tokenizers.filter(run__in=runs),
         ]
 
-    def taken_by(self, steps: Sequence[Step]) -> list[Chip]:
-        """Return what steps take that is made by none of them."""
+    def taken_by(self, steps: Sequence[Step], without: Collection[str]) -> list[Chip]:
+        """Return what steps take that is made by none of them, but for some kinds."""
         own = {step.name for step in steps}
         found: dict[str, Chip] = {}
         for step in steps:
+            if step.kind in without:
+                continue
             for one in references(step.kind, step.settings):
                 if one.is_step and one.value in own:
                     continue

@@ -1,12 +1,13 @@
 """Reads of pipelines, scoped to who asks."""
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
 from django.http import Http404
 
 from trivium.accounts.models import User
 from trivium.pipelines.models import Pipeline, Step
-from trivium.projects.models import Project
-from trivium.projects.queries import projects_visible_to
+from trivium.projects.models import Project, Role
+from trivium.projects.queries import projects_visible_to, role_in
 
 MAX_PK = 2**63
 
@@ -33,6 +34,22 @@ def get_pipeline(user: User, project: Project, pk: int) -> Pipeline:
     if found is None:
         raise Http404("no such pipeline")
     return found
+
+
+def sees_answerers(user: User, project: Project) -> bool:
+    """Whether a person may know which models answer in a campaign, and how it goes.
+
+    It would sway those who label.
+    """
+    return role_in(user, project) != Role.LABELER
+
+
+def require_reader(user: User, project: Project) -> None:
+    """Raise PermissionDenied for those who label."""
+    if not sees_answerers(user, project):
+        raise PermissionDenied(
+            "Labelers do not see which models answer: it would sway their votes."
+        )
 
 
 def get_step(pipeline: Pipeline, name: str) -> Step:

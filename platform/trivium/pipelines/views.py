@@ -10,12 +10,18 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from trivium.campaigns.queries import may_label
 from trivium.datasets.services import InUseError
 from trivium.http import HTMX_STOP_POLLING, SignedInRequest
 from trivium.pipelines import services
 from trivium.pipelines.models import Pipeline
 from trivium.pipelines.picture import current_states, picture_of
-from trivium.pipelines.queries import get_pipeline, pipelines_visible_to
+from trivium.pipelines.queries import (
+    get_pipeline,
+    pipelines_visible_to,
+    require_reader,
+    sees_answerers,
+)
 from trivium.pipelines.rounds import history_of, loop_of, start_next_round
 from trivium.pipelines.states import WORDS, state_of_pipeline
 from trivium.pipelines.writing import as_yaml
@@ -59,7 +65,7 @@ def pipeline_detail(request: SignedInRequest, slug: str, pk: int) -> HttpRespons
     if not request.htmx:
         loop = loop_of(pipeline)
         context["loop"] = loop
-        if loop is not None:
+        if loop is not None and sees_answerers(request.user, project):
             context["rounds"] = history_of(pipeline)
         return render(request, template, context)
     status = 200 if context["picture"].is_moving else HTMX_STOP_POLLING
@@ -70,7 +76,8 @@ def context_of(request: SignedInRequest, pipeline: Pipeline) -> dict[str, Any]:
     """Return what the page of a pipeline shows."""
     states = current_states(pipeline)
     state = state_of_pipeline(pipeline, states)
-    picture = picture_of(pipeline, states)
+    sees_all = sees_answerers(request.user, pipeline.project)
+    picture = picture_of(pipeline, states, sees_answerers=sees_all)
     is_over = all(one.state in Run.TERMINAL for one in states.values())
     return {
         "project": pipeline.project,
@@ -80,7 +87,12 @@ def context_of(request: SignedInRequest, pipeline: Pipeline) -> dict[str, Any]:
         "picture": picture,
         "is_over": is_over or pipeline.cancelled is not None,
         "can_edit": has_role(request.user, pipeline.project, Role.ENGINEER),
-        "can_label": has_role(request.user, pipeline.project, Role.LABELER),
+        "sees_yaml": sees_all,
+        "labels_in": [
+            step.campaign_id
+            for step in pipeline.steps.all()
+            if step.campaign is not None and may_label(request.user, step.campaign)
+        ],
     }
 
 
@@ -90,6 +102,7 @@ def download_yaml(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     """Give the description a pipeline could be made from again, as a file."""
     project = get_project(request.user, slug)
     pipeline = get_pipeline(request.user, project, pk)
+    require_reader(request.user, project)
     response = HttpResponse(as_yaml(pipeline), content_type="text/plain; charset=utf-8")
     name = slugify(pipeline.name) or f"pipeline-{pipeline.pk}"
     response["Content-Disposition"] = f'attachment; filename="{name}.yaml"'

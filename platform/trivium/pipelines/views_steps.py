@@ -1,5 +1,7 @@
 """What is asked of one step: to try again, or to change its settings."""
 
+from typing import NamedTuple
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -8,12 +10,35 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from trivium.http import SignedInRequest, add_form_error
 from trivium.pipelines import services
+from trivium.pipelines.description import spec_class
 from trivium.pipelines.forms import StepForm
 from trivium.pipelines.picture import current_states
 from trivium.pipelines.queries import get_step
 from trivium.pipelines.views import engineers_pipeline
 from trivium.pipelines.writing import described_step
 from trivium.runs.errors import IllegalTransitionError, SubmitError
+from trivium.runs.fields import shown
+
+
+class Known(NamedTuple):
+    """One setting a step may have."""
+
+    name: str
+    default: str
+    help: str
+
+
+def settings_known(kind: str) -> list[Known]:
+    """Return the settings of a kind, each with its default."""
+    return [
+        Known(
+            name,
+            "" if field.is_required() else str(shown(field.get_default()))[:60],
+            field.description or "",
+        )
+        for name, field in spec_class(kind).model_fields.items()
+        if name != "kind"
+    ]
 
 
 @login_required
@@ -57,6 +82,7 @@ def edit(request: SignedInRequest, slug: str, pk: int, name: str) -> HttpRespons
         "step": step,
         "step_state": current_states(pipeline)[name],
         "form": form,
+        "known": settings_known(step.kind),
     }
     status = 422 if form.errors else 200
     return render(request, "pipelines/step.html", context, status=status)

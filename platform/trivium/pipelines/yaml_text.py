@@ -17,6 +17,10 @@ from trivium.runs.errors import SubmitError
 MAX_BYTES = 200_000
 MAX_EVENTS = 20_000
 MAX_DEPTH = 20
+MAP, SEQ = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
+IN_LINE = 4
+"""Values written beside each other."""
+LONG = 40
 NUMBER = re.compile(
     r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"
 )
@@ -50,6 +54,38 @@ class PlainDumper(yaml.SafeDumper):
         """Write everything out."""
         return True
 
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - yaml's own shape
+        """Write the items of a list further in than its key."""
+        super().increase_indent(flow, indentless=False)
+
+
+def _write_table(dumper: yaml.SafeDumper, table: dict[str, Any]) -> yaml.Node:
+    """Write `{from: step}` and other small tables of plain values in one line."""
+    is_small = len(table) <= IN_LINE and all(map(_is_plain, table.values()))
+    node = dumper.represent_mapping(MAP, table.items())
+    node.flow_style = is_small and "name" not in table
+    return node
+
+
+def _write_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
+    """Write short lists in one line."""
+    short = [one for one in values if _is_plain(one) or _is_reference(one)]
+    is_short = len(short) == len(values) <= IN_LINE
+    return dumper.represent_sequence(SEQ, values, flow_style=is_short)
+
+
+def _write_number(dumper: yaml.SafeDumper, number: float) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:float", repr(number))
+
+
+def _is_plain(value: Any) -> bool:
+    is_long = isinstance(value, str) and ("\n" in value or len(value) > LONG)
+    return not is_long and not isinstance(value, dict | list)
+
+
+def _is_reference(value: Any) -> bool:
+    return isinstance(value, dict) and [*map(_is_plain, value.values())] == [True]
+
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     style = "|" if "\n" in text.strip("\n") else None
@@ -57,6 +93,9 @@ def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 PlainDumper.add_representer(str, _write_text)
+PlainDumper.add_representer(dict, _write_table)
+PlainDumper.add_representer(list, _write_list)
+PlainDumper.add_representer(float, _write_number)
 PlainDumper.add_implicit_resolver(
     "tag:yaml.org,2002:float", NUMBER, list("-+.0123456789")
 )
