@@ -26,8 +26,8 @@ PAIRS = [
     for n in range(80)
 ]
 COMMON = {
-    "max_steps": 400,
-    "eval_every": 100,
+    "max_steps": 150,
+    "eval_every": 50,
     "checkpoint_every": 25,
     "learning_rate": 1e-3,
     "precision": "fp32",
@@ -92,8 +92,8 @@ def test_each_stage_goes_on_after_a_kill_and_a_limit_pauses(lab, start_node, bob
     )
     pairs = str(bring_in(lab).pk)
     learns = {"model": model_of(base), "datasets": (pairs,), "batch_size": 4, **COMMON}
-    aligned = killed_or_not(lab, DpoSpec(**learns))
-    rater = killed_or_not(lab, RewardSpec(**learns))
+    aligned = killed_or_not(lab, DpoSpec(**learns, epochs=100))
+    rater = killed_or_not(lab, RewardSpec(**learns, epochs=100))
     answers = {"model": model_of(aligned), "batch_size": 2, "max_steps": 150}
     online = RlhfSpec(
         **learns | answers,

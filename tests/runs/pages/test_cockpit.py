@@ -83,7 +83,7 @@ def test_a_sample_becomes_a_campaign_of_start_and_newest(
     type(model).objects.filter(pk=model.pk).update(stage="instruct")
     page = bobs.post(address, follow=True)
     campaign = Campaign.objects.get()
-    assert page.redirect_chain[-1][0].endswith(f"/campaigns/{campaign.pk}/")
+    assert page.redirect_chain[-1][0].endswith(f"/label/{campaign.pk}/")
     run = Run.objects.get(kind="generate")
     assert run.spec["answerers"] == [
         f"{rlhf.project.slug}/{model.name}", f"{rlhf.project.slug}/Newest",
