@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from pydantic.fields import FieldInfo
+from runspec.rewards import CLASSES, read_function
 
 from trivium.datasets.models import DatasetVersion
 from trivium.models.models import LanguageModel
@@ -189,8 +190,14 @@ def plain_field(name: str, field: FieldInfo) -> forms.Field:
 def shown(value: Any) -> Any:
     """Return a setting's value as its form field shows it."""
     if isinstance(value, list | tuple):
-        return "\n".join(str(item) for item in value)
+        return "\n".join(line_of(item) for item in value)
     return value
+
+
+def line_of(item: Any) -> str:
+    """Return one of several values as a line; a reward function as one may type it."""
+    is_function = isinstance(item, dict) and item.get("name") in CLASSES
+    return str(read_function(item)) if is_function else str(item)
 
 
 def typed(value: Any) -> Any:

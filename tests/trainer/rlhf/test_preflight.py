@@ -25,8 +25,7 @@ def test_it_shows_prompts_as_the_policy_sees_them_with_an_answer(lab: RlhfLab):
     assert "length" in said
     assert "pattern" in said
     first = report["batch"][0]
-    prompt, answer = ["".join(p["text"] for p in first["pieces"] if p["is_trained"] is x)
-                      for x in (False, True)]  # fmt: skip
+    prompt, answer = (piece["text"] for piece in first["pieces"])
     assert prompt.startswith("<|im_start|>user\nWhat colour is the door of number 0?")
     assert prompt.endswith("<|im_start|>assistant\n")
     assert 0 < first["trained_tokens"] <= 8
@@ -49,7 +48,7 @@ def test_prompts_of_every_kind_are_read(lab: RlhfLab):
 
 
 def test_prompts_that_leave_no_room_are_named(lab: RlhfLab):
-    with pytest.raises(BadInputError, match="every prompt is longer .*row 1 of"):
+    with pytest.raises(BadInputError, match=r"every prompt is longer .*row 1 of"):
         lab.run(lab.rlhf(lab.prompts(), max_answer_tokens=120))
     data = lab.prompts("mixed", [*instructions()[:4], {"prompt": "long " * 40,
                        "completion": "", "system": None}])  # fmt: skip

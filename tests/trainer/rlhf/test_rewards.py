@@ -93,8 +93,12 @@ def test_tiny_worlds_truth_is_known():
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("lengh", "does not match any of the expected tags"),
+        ("lengh", "'lengh' is no reward function; there are length, format"),
+        ("", "'' is no reward function"),
         ("length minimum=9 maximum=3", "minimum is above maximum"),
+        ("length min=3", "length has no setting 'min'; it has weight, minimum"),
+        ("length minimum=x", "length minimum: Input should be a valid integer"),
+        ("format form=poem", "format form: Input should be 'sentence'"),
         ("length 3", "write it as key=value"),
         ("pattern pattern=(", "no regular expression"),
         ("length weight=0", "it would be ignored"),
@@ -106,13 +110,13 @@ def test_wrong_lines_are_refused(line: str, said: str):
 
 
 def test_a_line_says_what_an_object_does():
-    line = "length weight=0.5 minimum=5"
+    line = "length minimum=5 weight=0.5"
     assert str(function_of(line)) == line
     assert function_of('{"name": "length", "minimum": 5, "weight": 0.5}') == (
         function_of(line)
     )
-    line = r"pattern 'pattern=\d+ cm'"
-    assert function_of(str(function_of(line))) == function_of(line)
+    line = r"pattern pattern='\d+ cm'"
+    assert str(function_of(line)) == line
 
 
 def test_parts_are_weighed_and_told_apart():
