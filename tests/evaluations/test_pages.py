@@ -253,3 +253,52 @@ def test_a_wrong_form_says_what_is_wrong_and_makes_nothing(
     assert answer.status_code == 422
     assert words in answer.text
     assert not Run.objects.exists()
+
+
+# Where one comes from ----------------------------------------------------------------
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_the_picture_of_a_project_has_the_number_that_tells(
+    bobs, line, make_evaluation, project
+):
+    home = reverse("pages:project-home", args=["grammar"])
+    begin = f"{url('new')}?model={line[2].pk}"
+    before = bobs.get(home).text
+    assert "Find out what came of it" in before
+    assert begin in before
+    evaluation = make_evaluation()
+    text = bobs.get(home).text
+    assert "wins against Instruct" in text
+    assert "known questions answered right" in text
+    assert url("detail", evaluation.pk) in text
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_a_reward_model_is_told_of_by_its_training_beside_length(bobs, project, bob):
+    run = Run.objects.create(
+        project=project, kind="reward", name="Judge", spec={}, spec_sha256="",
+        state=Run.State.SUCCEEDED, created_by=bob,
+        result={"preference": {
+            "accuracy": {"value": 0.61, "low": 0.5, "high": 0.7},
+            "by_length": {"picks": "shorter", "value": 0.55, "low": 0.5, "high": 0.6},
+        }},
+    )  # fmt: skip
+    LanguageModel.objects.create(
+        project=project, name="Judge", stage="reward", architecture="decoder",
+        path="models/r", run=run,
+    )  # fmt: skip
+    text = bobs.get(reverse("pages:project-home", args=["grammar"])).text
+    assert "pairs told apart (pick the shorter: 55" in text
+
+
+def test_a_models_page_leads_to_its_evaluation(bobs, vera, line, make_evaluation):
+    page = reverse("models:detail", args=["grammar", line[2].pk])
+    begin = f"{url('new')}?model={line[2].pk}"
+    assert begin in bobs.get(page).text
+    assert "Evaluated" not in bobs.get(page).text
+    evaluation = make_evaluation()
+    text = bobs.get(page).text
+    assert url("detail", evaluation.pk) in text
+    bobs.force_login(vera)
+    assert begin not in bobs.get(page).text

@@ -14,6 +14,7 @@ from trivium.comparisons.api import voting as votes
 from trivium.datasets.api import router as datasets
 from trivium.datasets.exports_api import router as exports
 from trivium.datasets.importing_api import router as importing
+from trivium.evaluations.api import router as evaluations
 from trivium.models.api import router as models
 from trivium.pipelines.api import router as pipelines
 from trivium.planning.api import router as planning
@@ -80,6 +81,7 @@ def build_api() -> NinjaAPI:
         "comparisons": comparisons,
         "votes": votes,
         "generations": generations,
+        "evaluations": evaluations,
         "workers": workers,
         "plan": planning,
     }.items():

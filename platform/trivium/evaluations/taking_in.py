@@ -57,7 +57,7 @@ def publish_evaluation(
     evaluation = Evaluation.objects.get(run=run)
     for first, lines in _chunks(output / ANSWERS_FILE):
         EvaluatedRow.objects.bulk_create(
-            (_row(evaluation, first + at, line) for at, line in enumerate(lines)),
+            (row_of(evaluation, first + at, line) for at, line in enumerate(lines)),
             ignore_conflicts=True,
         )
     return {"facts": result}
@@ -86,7 +86,8 @@ def refuse_unfit(chosen: dict[str, list[ModelChoice]]) -> None:
             )
 
 
-def _row(evaluation: Evaluation, place: int, line: EvaluatedPrompt) -> EvaluatedRow:
+def row_of(evaluation: Evaluation, place: int, line: EvaluatedPrompt) -> EvaluatedRow:
+    """Return a line as the row that is stored."""
     return EvaluatedRow(
         evaluation=evaluation,
         place=place,

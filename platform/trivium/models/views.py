@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from runspec.families import FAMILIES
 
 from trivium.datasets.services import InUseError
+from trivium.evaluations.figures import figure_of, newest_of
 from trivium.http import SignedInRequest, add_form_error
 from trivium.models import queries, services
 from trivium.models.card import card_html
@@ -87,6 +88,11 @@ def show_model(
         "code": loading_code(model, folder_name(model)),
         "talk_url": talk_url(model),
         "teach": teach_label(model),
+        "can_evaluate": model.is_ready
+        and model.architecture != LanguageModel.Architecture.ENCODER,
+        "figure": figure_of(model, newest_of(model.project))
+        if model.is_ready
+        else None,
         "can_go_on": model.family in FAMILIES and model.loader in LANGUAGE_HEADS,
         "users": queries.what_uses(model),
         "can_edit": has_role(request.user, model.project, Role.ENGINEER),

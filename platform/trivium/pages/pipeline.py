@@ -7,6 +7,8 @@ from django.urls import reverse
 from runspec.sft import KINDS_OF, TASKS_OF
 
 from trivium.datasets.models import Dataset, DatasetVersion
+from trivium.evaluations.figures import Figure, figure_of, newest_of
+from trivium.evaluations.models import Evaluation
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.runs.models import Run
@@ -65,6 +67,10 @@ class Pipeline(NamedTuple):
     """The newest aligned model that is ready."""
     reward: LanguageModel | None
     """The newest reward model that is ready."""
+    figures: dict[str, Figure]
+    """Stage → the one number to know of its newest model, where one was measured."""
+    evaluation: Evaluation | None
+    """The newest one that is ready."""
 
     @property
     def is_moving(self) -> bool:
@@ -131,6 +137,14 @@ def pipeline(project: Project) -> Pipeline:
     in_wait = unfinished.exclude(state__in=Run.LIVE).order_by("-priority", "pk")
     newest_run = runs.order_by("-pk").first()
     has_failed = newest_run is not None and newest_run.state == Run.State.FAILED
+    newest = {
+        stage: models.filter(stage=stage)
+        .select_related("project", "run")
+        .order_by("-pk")
+        .first()
+        for stage in ("base", "instruct", "aligned", "reward")
+    }
+    evaluations = newest_of(project) if any(newest.values()) else []
     return Pipeline(
         versions=list(texts.select_related("dataset").order_by("-pk")[:MAX_SHOWN]),
         num_datasets=project.datasets.filter(kind=Dataset.Kind.TEXT).count(),
@@ -139,16 +153,22 @@ def pipeline(project: Project) -> Pipeline:
         runs=[*at_work, *in_wait[:MAX_SHOWN]],
         num_runs=unfinished.count(),
         failed=newest_run if has_failed else None,
-        model=base.select_related("run").order_by("-pk").first(),
+        model=newest["base"],
         num_models=base.count(),
         examples=list(examples.select_related("dataset").order_by("-pk")[:MAX_SHOWN]),
-        tuned=tuned.select_related("run").order_by("-pk").first(),
+        tuned=newest["instruct"],
         num_tuned=tuned.count(),
         preferences=list(
             preferences.select_related("dataset").order_by("-pk")[:MAX_SHOWN]
         ),
-        aligned=models.filter(stage="aligned").order_by("-pk").first(),
-        reward=models.filter(stage="reward").order_by("-pk").first(),
+        aligned=newest["aligned"],
+        reward=newest["reward"],
+        figures={
+            stage: figure
+            for stage, model in newest.items()
+            if model and (figure := figure_of(model, evaluations))
+        },
+        evaluation=evaluations[0] if evaluations else None,
     )
 
 

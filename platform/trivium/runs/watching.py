@@ -18,6 +18,7 @@ from trivium.runs.differences import value_in_words
 from trivium.runs.fields import extra_of, label_of, shown
 from trivium.runs.figures import figures, results_of
 from trivium.runs.models import Run
+from trivium.runs.preference import judged_of
 from trivium.runs.preflights import (
     facts_for_page,
     preflight_for_page,
@@ -33,6 +34,7 @@ MAX_ROWS = 200
 LOG_BYTES = 65_536
 TABS = {
     "charts": "Charts",
+    "preference": "Held-out pairs",
     "samples": "Samples",
     "preflight": "Preflight",
     "log": "Log",
@@ -141,9 +143,10 @@ def is_told_on_tab(run: Run, tab: str) -> bool:
 def tabs_of(run: Run) -> dict[str, str]:
     """Return the tabs that a run has, each with its label."""
     if run.kind == Run.Kind.PREFLIGHT:
-        left_out = {"charts", "samples", "checkpoints"}
+        left_out = {"charts", "preference", "samples", "checkpoints"}
     else:
         left_out = set() if preflight_of(run) is not None else {"preflight"}
+        left_out |= set() if judged_of(run) is not None else {"preference"}
     return {name: label for name, label in TABS.items() if name not in left_out}
 
 
@@ -264,6 +267,11 @@ def charts_tab(run: Run) -> dict[str, Any]:
     return {"has_curves": bool(curve_names(run.pk))}
 
 
+def preference_tab(run: Run) -> dict[str, Any]:
+    """How well the model told held-out pairs apart."""
+    return {"judged": judged_of(run)}
+
+
 def samples_tab(run: Run) -> dict[str, Any]:
     """Texts, newest step first; of RLHF the same prompts' answers side by side."""
     if run.kind == Run.Kind.RLHF:
@@ -341,6 +349,7 @@ def events_tab(run: Run) -> dict[str, Any]:
 
 TAB_CONTEXTS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "charts": charts_tab,
+    "preference": preference_tab,
     "samples": samples_tab,
     "preflight": preflight_tab,
     "checkpoints": checkpoints_tab,

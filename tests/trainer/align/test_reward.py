@@ -12,6 +12,7 @@ from stage_lab import curve, result_of
 from trainer.align.measures import (
     calibration,
     calibration_error,
+    histogram,
     length_baseline,
     wilson,
 )
@@ -52,6 +53,7 @@ def test_a_trained_one_scores_the_preferred_answer_higher(lab: AlignLab):
     assert found["pairs"] == sum(one["pairs"] for one in found["calibration"]) == 11
     assert found["accuracy"]["value"] == 1.0
     assert found["by_length"]["picks"] == "longer"
+    assert sum(one["pairs"] for one in found["margins"]) == 11
     asked = polite()[-1]
     better, worse = scores_of(folder / "output", asked, ["Thank you!", "No, 9."])
     assert better > worse
@@ -92,3 +94,13 @@ def test_calibration_compares_how_sure_with_how_right():
     assert sure["predicted"] == pytest.approx(0.75)
     assert surest["pairs"] == 1
     assert calibration_error([sure]) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_histogram_of_margins_is_parted_at_0():
+    found = histogram(np.array([-1.0, -0.01, 0.01, 2.0]))
+    assert (found[0]["from"], found[-1]["to"]) == (-2, 2)
+    wrong = [one["pairs"] for one in found if one["to"] <= 0]
+    assert (len(wrong), sum(wrong)) == (len(found) // 2, 2)
+    assert found[-1]["pairs"] == 1
+    assert sum(one["pairs"] for one in histogram(np.zeros(3))) == 3
+    assert sum(one["pairs"] for one in histogram(np.zeros(0))) == 0

@@ -12,6 +12,8 @@ Z95 = 1.959963984540054
 """Quantile of the normal distribution for an interval of 95 %."""
 BINS = 5
 """Of the confidence in a calibration table, from 1/2 to 1."""
+MARGIN_BINS = 20
+"""Half of them for pairs told apart wrongly."""
 
 
 def wilson(hits: float, total: int) -> tuple[float, float]:
@@ -83,6 +85,16 @@ def calibration_error(table: list[dict[str, float]]) -> float:
     return sum(apart) / max(1, total)
 
 
+def histogram(margins: Floats) -> list[dict[str, float]]:
+    """Count margins in equal steps over a range that has 0 in its middle."""
+    reach = float(np.abs(margins).max(initial=0.0)) or 1.0
+    counts, edges = np.histogram(margins, bins=MARGIN_BINS, range=(-reach, reach))
+    return [
+        {"from": float(edges[at]), "to": float(edges[at + 1]), "pairs": int(count)}
+        for at, count in enumerate(counts)
+    ]
+
+
 def judged(chosen: Floats, rejected: Floats) -> dict[str, Any]:
     """Return what two lists of rewards, one of each side, say about their pairs."""
     margins = chosen - rejected
@@ -94,6 +106,7 @@ def judged(chosen: Floats, rejected: Floats) -> dict[str, Any]:
         "margin_deviation": float(margins.std()),
         "reward_chosen": float(chosen.mean()),
         "reward_rejected": float(rejected.mean()),
+        "margins": histogram(margins),
         "calibration": table,
         "calibration_error": calibration_error(table),
     }
