@@ -146,6 +146,7 @@ def main() -> None:
             [
                 *(sys.executable, "-m", "uvicorn", "trivium.asgi:application"),
                 *("--port", str(port), "--log-level", "warning"),
+                "--timeout-keep-alive=75",
             ],
             env=os.environ | {"PYTHONPATH": f"{ROOT / 'platform'}:{ROOT / 'workers'}"},
         )

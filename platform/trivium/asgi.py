@@ -6,6 +6,7 @@ from typing import Any
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trivium.settings")
+os.environ.setdefault("TRIVIUM_DATABASE_POOL", "40")
 
 django_application = get_asgi_application()
 

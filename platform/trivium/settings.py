@@ -126,6 +126,14 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 # Databases ---------------------------------------------------------------------------
 
 
+MAX_CONNECTIONS = env_int("TRIVIUM_DATABASE_POOL", 0)
+"""Connections to PostgreSQL a process shares among its threads; 0: each has its own.
+
+A web process answers every request on a new thread, whose own connection would know
+neither tables nor plans yet: `trivium.asgi` asks for a pool."""
+DATABASE_POOL = {"min_size": 1, "max_size": MAX_CONNECTIONS} if MAX_CONNECTIONS else {}
+
+
 def sqlite(file: Path, *, synchronous: str) -> dict[str, Any]:
     """Return one SQLite database that survives many writers (DESIGN, section 6)."""
     return {
@@ -172,6 +180,7 @@ def databases() -> dict[str, Any]:
             # Streams come and go on any thread; kept connections would pile up.
             "CONN_MAX_AGE": 0,
             "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": {"pool": DATABASE_POOL} if DATABASE_POOL else {},
         }
     }
 

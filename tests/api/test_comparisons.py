@@ -42,10 +42,28 @@ def test_comparisons_are_paged_newest_first(comparison, project, ada, vera):
     assert [one["id"] for one in only] == [second.pk]
 
 
-def test_votes_show_who_chose_what_and_how_it_was_shown(comparison, vera):
+def test_votes_show_what_was_chosen_and_how_it_was_shown(comparison, vera):
     [vote] = vera.get("/votes", comparison=comparison.pk).json()["items"]
-    assert (vote["choice"], vote["shown_left"], vote["labeler"]) == ("b", "b", "ada")
+    assert (vote["choice"], vote["shown_left"]) == ("b", "b")
     assert vote["undone"] is None
+
+
+def test_engineers_and_voters_are_told_who_voted_and_others_are_not(
+    project, ada, lara, vera
+):
+    services.record_vote(
+        comparison=compared(project, ada.user),
+        labeler=lara.user,
+        choice="a",
+        shown_left="a",
+        ms_active=5,
+        key="k",
+    )
+    told = [
+        caller.get("/votes").json()["items"][0]["labeler"]
+        for caller in (ada, lara, vera)
+    ]
+    assert told == ["lara", "lara", None]
 
 
 def test_votes_taken_back_are_shown_on_request_alone(comparison, vera):

@@ -5,6 +5,7 @@ may label and their own figures: results would tell them which model to prefer.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
@@ -12,7 +13,7 @@ from django.http import Http404
 
 from trivium.accounts.models import User
 from trivium.campaigns.models import Campaign, Labeler
-from trivium.campaigns.queries import campaigns_visible_to, get_campaign, may_label
+from trivium.campaigns.queries import campaigns_visible_to, get_campaign, is_asked
 from trivium.projects.models import Membership, Project, Role
 from trivium.projects.queries import get_project, role_in
 
@@ -36,10 +37,10 @@ class Seat:
         """Whether they may know what the votes amount to."""
         return self.role != Role.LABELER
 
-    @property
+    @cached_property
     def may_label(self) -> bool:
         """Whether they may vote."""
-        return may_label(self.user, self.campaign)
+        return self.role >= Role.LABELER and is_asked(self.user, self.campaign)
 
 
 def take_seat(user: User, slug: str, pk: int) -> Seat:

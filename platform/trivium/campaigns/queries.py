@@ -53,8 +53,11 @@ def get_campaign(user: User, project: Project, pk: int) -> Campaign:
 
 def may_label(user: User, campaign: Campaign) -> bool:
     """Whether a person may vote in a campaign."""
-    if not has_role(user, campaign.project, Role.LABELER):
-        return False
+    return has_role(user, campaign.project, Role.LABELER) and is_asked(user, campaign)
+
+
+def is_asked(user: User, campaign: Campaign) -> bool:
+    """Whether a member of the project who labels is wanted in this campaign."""
     if not campaign.is_restricted:
         return True
     return Labeler.objects.filter(

@@ -30,7 +30,6 @@ TALLIES = {
 }
 
 
-@transaction.atomic
 def cast_vote(
     *, labeler: User, key: str, choice: str, details: Details, ms_active: int
 ) -> Vote:
@@ -49,29 +48,32 @@ def cast_vote(
     details = fitting(questions, choice, details)
     if lacks := missing(questions, choice, details):
         raise IncompleteError(f"Say {_listed(lacks)} too, then send the vote.")
-    item = Item.objects.select_for_update(of=("self",)).get(pk=task.item_id)
-    # Another tab may have been quicker while this one waited for the lock.
-    if (counted := _counted(labeler, key, choice)) is not None:
-        return counted
-    task.refresh_from_db(fields=["state", "expires"])
-    _refuse_late(task, item)
-    vote = Vote.objects.create(
-        comparison_id=item.pk,
-        labeler=labeler,
-        round=task.round,
-        choice=choice,
-        shown_left=task.shown_left,
-        strength=details.strength,
-        details=details.model_dump(mode="json", exclude={"strength"}),
-        guideline=_guideline(task.campaign),
-        ms_active=min(max(0, ms_active), MAX_ACTIVE_MS),
-        key=key,
-    )
-    Assignment.objects.filter(pk=task.pk).update(
-        state=Assignment.State.VOTED, vote=vote, draft={}, ended=timezone.now()
-    )
-    if task.round == 0:
-        tally(item, choice, 1)
+    guideline = _guideline(task.campaign)
+    # All that can be read before is: SQLite has one writer, and the others wait for it.
+    with transaction.atomic():
+        item = Item.objects.select_for_update(of=("self",)).get(pk=task.item_id)
+        # Another tab may have been quicker while this one waited for the lock.
+        if (counted := _counted(labeler, key, choice)) is not None:
+            return counted
+        task.refresh_from_db(fields=["state", "expires"])
+        _refuse_late(task, item)
+        vote = Vote.objects.create(
+            comparison_id=item.pk,
+            labeler=labeler,
+            round=task.round,
+            choice=choice,
+            shown_left=task.shown_left,
+            strength=details.strength,
+            details=details.model_dump(mode="json", exclude={"strength"}),
+            guideline=guideline,
+            ms_active=min(max(0, ms_active), MAX_ACTIVE_MS),
+            key=key,
+        )
+        Assignment.objects.filter(pk=task.pk).update(
+            state=Assignment.State.VOTED, vote=vote, draft={}, ended=timezone.now()
+        )
+        if task.round == 0:
+            tally(item, choice, 1)
     return vote
 
 

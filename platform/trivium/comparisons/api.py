@@ -76,7 +76,10 @@ class VoteOut(Schema):
     id: int
     comparison_id: int
     project: str
-    labeler: str = Field(description="The person, or the model, that voted.")
+    labeler: str | None = Field(
+        description="The person, or the model, that voted; engineers alone are told "
+        "of people other than themselves."
+    )
     is_ai: bool = Field(description="Whether a model voted.")
     round: int = Field(description="1: a planned repeat with the sides swapped.")
     choice: str = Field(description="`a`, `b`, `tie` or `both_bad`.")
@@ -99,9 +102,9 @@ class VoteOut(Schema):
         return vote.judge_id is not None
 
     @staticmethod
-    def resolve_labeler(vote: Vote) -> str:
-        """Name who voted."""
-        return vote.voter
+    def resolve_labeler(vote: Any) -> str | None:
+        """Name who voted, to those who may know."""
+        return str(vote.voter) if vote.is_named else None
 
 
 class VotePage(PageOf):

@@ -1,11 +1,11 @@
 """Reads of comparisons and votes, scoped to who asks."""
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from trivium.accounts.models import User
 from trivium.comparisons.models import Comparison, Vote
 from trivium.projects.models import Membership, Role
-from trivium.projects.queries import projects_visible_to
+from trivium.projects.queries import projects_visible_to, projects_with_role
 
 LIVE = ("open", "paused")
 """States of a campaign whose votes may still change (`campaigns.Campaign.State`)."""
@@ -30,7 +30,8 @@ def comparisons_visible_to(user: User) -> QuerySet[Comparison]:
 def votes_visible_to(user: User) -> QuerySet[Vote]:
     """Return the votes of the projects `user` may see, those taken back included.
 
-    Of comparisons a labeler does not see, they see no votes either.
+    Of comparisons a labeler does not see, they see no votes either. `is_named` says
+    whether they may know who voted: engineers may, and judges are no secret.
     """
     rows = Vote.objects.filter(
         comparison__project__in=projects_visible_to(user).order_by()
@@ -41,7 +42,13 @@ def votes_visible_to(user: User) -> QuerySet[Vote]:
             comparison__project__in=labels_in,
             comparison__item__campaign__state__in=LIVE,
         )
-    return rows
+    runs_it = projects_with_role(user, Role.ENGINEER).order_by().values("pk")
+    return rows.annotate(
+        is_named=ExpressionWrapper(
+            Q(comparison__project__in=runs_it) | Q(labeler=user) | Q(labeler=None),
+            output_field=BooleanField(),
+        )
+    )
 
 
 def _projects_labeled_in(user: User) -> list[int]:

@@ -74,6 +74,7 @@ def local_platform(*, port: int) -> Iterator[LocalPlatform]:
                 "--no-server-header",
                 "--log-level=warning",
                 "--timeout-graceful-shutdown=2",
+                "--timeout-keep-alive=75",  # longer than people think about a page
             )
             children["worker"] = start("worker", "supervisor.node", "--stop-runs")
             children["inference"] = start("inference", "supervisor.serving")
