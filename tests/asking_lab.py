@@ -67,6 +67,10 @@ SCHEMAS = {
         ]
     ),
     "conversations": pa.schema([("messages", TURNS), ("tools", pa.string())]),
+    "instructions": pa.schema(
+        [("prompt", pa.string()), ("completion", pa.string()), ("system", pa.string())]
+    ),
+    "text": pa.schema([("text", pa.string())]),
 }
 
 
@@ -74,11 +78,17 @@ def turn(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "content": content, "tool_calls": None}
 
 
-def prompt_row(text: str, *, is_chat: bool = True, category: str | None = None) -> Any:
+def prompt_row(
+    text: str,
+    *,
+    is_chat: bool = True,
+    category: str | None = None,
+    answer: str | None = None,
+) -> Any:
     return {
         "prompt": [turn("user", text)],
         "is_chat": is_chat,
-        "answer": None,
+        "answer": answer,
         "category": category,
     }
 

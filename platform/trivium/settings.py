@@ -256,6 +256,7 @@ INSTALLED_APPS = [
     "trivium.playground",
     "trivium.comparisons",
     "trivium.campaigns",
+    "trivium.evaluations",
     "trivium.openai",
     "trivium.planning",
     "trivium.metrics",

@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("trivium.models.urls")),
     path("", include("trivium.runs.urls")),
     path("", include("trivium.campaigns.urls")),
+    path("", include("trivium.evaluations.urls")),
     path("", include("trivium.planning.urls")),
     path("", include("trivium.workers.urls")),
     path("", include("trivium.playground.urls")),

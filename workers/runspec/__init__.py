@@ -5,6 +5,7 @@ Only pydantic is imported here, so that every process can afford it.
 
 from runspec.align import DpoSpec, RewardSpec
 from runspec.base import Spec, parse_spec
+from runspec.evaluate import EvaluateSpec
 from runspec.export import ExportSpec
 from runspec.generate import GenerateSpec
 from runspec.import_model import ImportSpec
@@ -28,6 +29,7 @@ RunSpec = (
     | ImportSpec
     | GenerateSpec
     | JudgeSpec
+    | EvaluateSpec
     | ExportSpec
 )
 
@@ -46,12 +48,14 @@ SPECS: dict[str, type[Spec]] = {
     "import": ImportSpec,
     "generate": GenerateSpec,
     "judge": JudgeSpec,
+    "evaluate": EvaluateSpec,
     "export": ExportSpec,
 }
 
 __all__ = [
     "SPECS",
     "DpoSpec",
+    "EvaluateSpec",
     "ExportSpec",
     "GenerateSpec",
     "ImportSpec",

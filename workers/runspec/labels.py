@@ -37,6 +37,8 @@ class Source(Line):
     model: ModelRef | None = None
     is_chat: bool = False
     """Whether it was taught to converse; others go on with bare text."""
+    is_scorer: bool = False
+    """Whether it rates texts instead of writing any."""
     url: str = ""
     """Of an endpoint, up to and with its version; its key is in the environment."""
     key_variable: str = ""

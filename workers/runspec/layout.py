@@ -13,7 +13,8 @@ A run's folder (`runs/<id>/`):
     campaign.jsonl            what a run reads of a campaign: `labels.LabeledPair`
                               lines; gone once the run has succeeded
     output/                   what the run made; published to storage when it succeeds
-    output/answers.jsonl      of a `generate` run: `labels.AnsweredPrompt` lines
+    output/answers.jsonl      of a `generate` run: `labels.AnsweredPrompt` lines; of an
+                              `evaluate` run: `evaluated.EvaluatedPrompt` lines
     output/verdicts.jsonl     of a `judge` run: `labels.Verdict` lines
 
 A dataset's folder: `dataset.json` (DatasetCard) beside Parquet shards; one exported

@@ -146,6 +146,7 @@ STAGES = {
     "import": ("trainer.importing.stage", "run_import"),
     "generate": ("trainer.generating", "run_generate"),
     "judge": ("trainer.judging", "run_judge"),
+    "evaluate": ("trainer.evaluating", "run_evaluate"),
     "export": ("trainer.exporting", "run_export"),
 }
 """Kind of a spec → module and function of its stage."""

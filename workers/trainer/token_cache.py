@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def open_corpus(dataset: Path, tokenizer: Path, context: Context) -> Corpus:
     folder = context.cache / "tokens" / _key(card, tokenizer_sha256, end)
     if not (folder / META).is_file():
         total = sum(split.characters for split in card.splits.values())
-        ids_of = Encoder(encoder, end, _Progress(context, total))
+        ids_of = Encoder(encoder, end, _Progress(context, total).advance)
         _build(folder, dataset, card, ids_of)
     meta = json.loads((folder / META).read_text())
     dtype = np.dtype(meta["dtype"])
@@ -160,11 +160,14 @@ def _batches(
 class Encoder:
     """Turns pieces of documents into ids, and says how far it is."""
 
-    def __init__(self, tokenizer: Tokenizer, end: int, progress: "_Progress") -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, end: int, advance: Callable[[int], None]
+    ) -> None:
+        """Take what is told of the characters done; it may raise to end the work."""
         self.dtype = np.dtype("<u2" if tokenizer.get_vocab_size() <= 2**16 else "<u4")
         self._tokenizer = tokenizer
         self._end = end
-        self._progress = progress
+        self._advance = advance
 
     def documents(
         self, pieces: Iterator[tuple[str, bool]]
@@ -180,7 +183,7 @@ class Encoder:
                 if closes:
                     found.append(self._end)
             yield np.asarray(found, dtype=self.dtype)
-            self._progress.advance(sum(map(len, texts)))
+            self._advance(sum(map(len, texts)))
 
 
 class _Progress:

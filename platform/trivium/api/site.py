@@ -14,6 +14,7 @@ from trivium.comparisons.api import voting as votes
 from trivium.datasets.api import router as datasets
 from trivium.datasets.exports_api import router as exports
 from trivium.datasets.importing_api import router as importing
+from trivium.evaluations.api import router as evaluations
 from trivium.models.api import router as models
 from trivium.planning.api import router as planning
 from trivium.playground.api import router as generations
@@ -78,6 +79,7 @@ def build_api() -> NinjaAPI:
         "comparisons": comparisons,
         "votes": votes,
         "generations": generations,
+        "evaluations": evaluations,
         "workers": workers,
         "plan": planning,
     }.items():

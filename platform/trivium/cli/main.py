@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from trivium.cli.commands import (
     campaigns,
     datasets,
+    evaluations,
     models,
     plan,
     projects,
@@ -46,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     nouns = parser.add_subparsers(dest="noun", required=True, metavar="COMMAND")
     modules = (
         server, projects, datasets, tokenizers, models, runs, sweeps, campaigns,
-        workers, plan,
+        evaluations, workers, plan,
     )  # fmt: skip
     for module in modules:
         module.add(nouns)

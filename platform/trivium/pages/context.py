@@ -30,7 +30,7 @@ class Rail(NamedTuple):
     links: list[Link]
 
 
-MINOR = {"Data", "Tokenizers", "Plan"}
+MINOR = {"Data", "Tokenizers", "Evaluate", "Plan"}
 """Left out of a phone's bottom bar, which has room for five."""
 PROJECT_LINKS = (
     ("Pipeline", "pipeline", "pages:project-home"),
@@ -40,6 +40,7 @@ PROJECT_LINKS = (
     ("Runs", "runs", "runs:list"),
     ("Label", "label", "campaigns:list"),
     ("Playground", "playground", "playground:home"),
+    ("Evaluate", "evaluate", "evaluations:list"),
     ("Plan", "plan", "planning:plan"),
 )
 

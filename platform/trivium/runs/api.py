@@ -42,6 +42,7 @@ KindName = Literal[
     "import",
     "generate",
     "judge",
+    "evaluate",
     "export",
 ]
 
@@ -49,7 +50,7 @@ KindName = Literal[
 class OutputOut(Schema):
     """The object a run makes; its `id` may be used in specs before it is ready."""
 
-    noun: Literal["dataset", "tokenizer", "model"]
+    noun: Literal["dataset", "tokenizer", "model", "evaluation"]
     id: int
     name: str
     is_ready: bool
@@ -134,7 +135,12 @@ class RunOut(Schema):
         return None
 
 
-OUTPUTS = {"dataset": "dataset_version", "tokenizer": "tokenizer", "model": "model"}
+OUTPUTS = {
+    "dataset": "dataset_version",
+    "tokenizer": "tokenizer",
+    "model": "model",
+    "evaluation": "evaluation",
+}
 
 
 class RunPage(PageOf):
@@ -186,6 +192,7 @@ def visible_runs(request: ApiRequest) -> QuerySet[Run]:
             "tokenizer",
             "model",
             "dataset_version__dataset",
+            "evaluation",
         )
         .prefetch_related("depends_on")
     )

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import Model
 from runspec import (
     DpoSpec,
+    EvaluateSpec,
     ExportSpec,
     GenerateSpec,
     ImportSpec,
@@ -36,13 +37,15 @@ from trivium.campaigns.models import Batch, Campaign, Judge
 from trivium.campaigns.sending_out import write_pairs
 from trivium.datasets import services as datasets
 from trivium.datasets.models import DatasetVersion, Upload
+from trivium.evaluations import taking_in as evaluations
+from trivium.evaluations.models import Evaluation
 from trivium.models import services as models
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.runs import services
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
-from trivium.serving.choices import ModelChoice, find_for_run
+from trivium.serving.choices import ModelChoice, find_for_run, of_model
 from trivium.serving.errors import ChoiceNotFoundError
 from trivium.serving.sources import source_of
 from trivium.tokenizers import services as tokenizers
@@ -76,6 +79,9 @@ KINDS: dict[type[Spec], Kind] = {
     ExportSpec: Kind(datasets.claim_version, datasets.publish_version, DatasetVersion),
     GenerateSpec: Kind(taking_in.claim_batch, taking_in.publish_batch, Batch),
     JudgeSpec: Kind(taking_in.claim_judge, taking_in.publish_judge, Judge),
+    EvaluateSpec: Kind(
+        evaluations.claim_evaluation, evaluations.publish_evaluation, Evaluation
+    ),
 }
 """A kind that makes nothing, like a preflight, is not among them."""
 
@@ -273,6 +279,8 @@ def _refuse_unfit(spec: Spec, inputs: "dict[str, list[Input]]") -> None:
                 )
         if not spec.answerers:
             _refuse_other_kinds("prompts", inputs["prompts"], ("preferences",))
+    if isinstance(spec, EvaluateSpec):
+        evaluations.refuse_unfit(chosen)
     if isinstance(spec, JudgeSpec):
         for choice in chosen.get("judge", ()):
             if not (choice.is_chat or choice.has_score_head):
@@ -306,7 +314,23 @@ def _choice(project: Project, field: str, raw: str) -> ModelChoice:
     try:
         return find_for_run(project, raw)
     except ChoiceNotFoundError as error:
-        raise SubmitError(f"{field}: {error}", field=field) from error
+        coming = _coming_model(project, raw)
+        if coming is None:
+            raise SubmitError(f"{field}: {error}", field=field) from error
+        return of_model(coming)
+
+
+def _coming_model(project: Project, raw: str) -> LanguageModel | None:
+    """Return the model of a run that still makes it, however it was named."""
+    name = raw.removeprefix(f"{project.slug}/")
+    if "\0" in name:
+        return None
+    return (
+        LanguageModel.objects.select_related("project", "run")
+        .filter(project=project, name=name, path="", run__isnull=False)
+        .exclude(run__state__in=Run.TERMINAL)
+        .first()
+    )
 
 
 def _find(project: Project, noun: str, pk: int) -> Input | None:
@@ -346,8 +370,9 @@ def _unfinished_runs(inputs: dict[str, list[Input]]) -> list[Run]:
     """
     found: dict[int, Run] = {}
     for field, items in inputs.items():
-        for item in items:
-            if isinstance(item, Upload | ModelChoice | Campaign) or item.is_ready:
+        for one in items:
+            item = one.model if isinstance(one, ModelChoice) else one
+            if item is None or isinstance(item, Upload | Campaign) or item.is_ready:
                 continue
             if item.run is None or item.run.is_finished:
                 raise SubmitError(f"{field}: {item} was never finished", field=field)

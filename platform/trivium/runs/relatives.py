@@ -70,7 +70,7 @@ def output_of(run: Run) -> Relative | None:
     version = DatasetVersion.objects.select_related("dataset").filter(run=run).first()
     if version is not None:
         return relative_dataset(run.project, version)
-    for noun in ("tokenizer", "model"):
+    for noun in ("tokenizer", "model", "evaluation"):
         made = getattr(run, noun, None)
         if made is not None:
             return relative(run.project, noun, made)
@@ -84,6 +84,6 @@ def relative_dataset(project: Project, version: DatasetVersion) -> Relative:
 
 
 def relative(project: Project, noun: str, made: Any) -> Relative:
-    """Return a tokenizer or a model with its address."""
+    """Return a tokenizer, a model or an evaluation with its address."""
     url = reverse(f"{noun}s:detail", args=[project.slug, made.pk])
     return Relative(noun, str(made), url)

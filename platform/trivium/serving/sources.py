@@ -20,6 +20,7 @@ def source_of(choice: ModelChoice) -> Source:
             title=choice.title,
             model=choice.ref,
             is_chat=choice.is_chat,
+            is_scorer=choice.has_score_head,
         )
     return Source(
         id=choice.id,

@@ -1,7 +1,7 @@
 """What models are asked: the rows of a dataset, as one prompt each."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,10 @@ from runspec.labels import Messages
 from runspec.layout import DATASET_CARD, DatasetCard
 
 READ_ROWS = 256
-COLUMNS = ("prompt", "is_chat", "category", "chosen", "rejected", "messages")
+COLUMNS = (
+    *("prompt", "is_chat", "category", "chosen", "rejected", "messages"),
+    *("answer", "completion", "system"),
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Row:
     category: str = ""
     chosen: str = ""
     rejected: str = ""
+    answer: str = ""
+    """The right one, where the row says one."""
 
     @property
     def text(self) -> str:
@@ -55,17 +60,22 @@ class Rows:
 
     def __iter__(self) -> Iterator[Row]:
         """Yield the rows in order, training rows first."""
-        for number, stored in enumerate(islice(self._stored(), self.total)):
-            yield row_of(stored, number, self.card.kind)
+        splits = sorted(self.card.splits, key=split_order)
+        stored = stored_rows(self.folder, self.card, splits)
+        for number, row in enumerate(islice(stored, self.total)):
+            yield row_of(row, number, self.card.kind)
 
-    def _stored(self) -> Iterator[dict[str, Any]]:
-        splits = self.card.splits
-        for name in sorted(splits, key=split_order):
-            for shard in splits[name].shards:
-                file = pq.ParquetFile(self.folder / shard)
-                there = [one for one in COLUMNS if one in file.schema_arrow.names]
-                for batch in file.iter_batches(READ_ROWS, columns=there):
-                    yield from batch.to_pylist()
+
+def stored_rows(
+    folder: Path, card: DatasetCard, splits: Iterable[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of splits as they are stored, so far as they are of use here."""
+    for name in splits:
+        for shard in card.splits[name].shards:
+            file = pq.ParquetFile(folder / shard)
+            there = [one for one in COLUMNS if one in file.schema_arrow.names]
+            for batch in file.iter_batches(READ_ROWS, columns=there):
+                yield from batch.to_pylist()
 
 
 def split_order(name: str) -> tuple[bool, str]:
@@ -77,7 +87,14 @@ def row_of(stored: dict[str, Any], number: int, kind: str) -> Row:
     """Return a stored row as a prompt."""
     if kind == "conversations":
         turns = [message_of(turn) for turn in stored["messages"]]
-        return Row(number, before_last_answer(turns), is_chat=True)
+        asked = before_last_answer(turns)
+        answer = answer_text(turns[len(asked) : len(asked) + 1])
+        return Row(number, asked, is_chat=True, answer=answer)
+    if kind == "instructions":
+        told = [{"role": "system", "content": stored["system"]}]
+        asked = [{"role": "user", "content": stored["prompt"]}]
+        asked = told + asked if stored.get("system") else asked
+        return Row(number, asked, is_chat=True, answer=stored["completion"])
     return Row(
         number,
         [message_of(turn) for turn in stored["prompt"]],
@@ -85,6 +102,7 @@ def row_of(stored: dict[str, Any], number: int, kind: str) -> Row:
         category=stored.get("category") or "",
         chosen=answer_text(stored.get("chosen") or ()),
         rejected=answer_text(stored.get("rejected") or ()),
+        answer=stored.get("answer") or "",
     )
 
 

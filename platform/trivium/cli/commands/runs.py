@@ -12,7 +12,7 @@ from trivium.cli.commands.starting import add_start_flags, finish_start, parse_r
 from trivium.cli.errors import CliError
 from trivium.cli.wire import Json
 
-STARTABLE = ("tokenizer", "pretrain", "sft", "dpo", "reward")
+STARTABLE = ("tokenizer", "pretrain", "sft", "dpo", "reward", "evaluate")
 CHECKED = ("pretrain", "sft", "dpo", "reward")
 """Kinds that have a preflight."""
 KINDS = (

@@ -1,0 +1,1 @@
+"""Evaluations: what came of training, measured side by side."""

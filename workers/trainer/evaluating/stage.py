@@ -1,0 +1,382 @@
+"""The stage: each model is asked the same, then all of it is compared.
+
+Answers, scores and losses are kept as they come, each answer with a seed of its own: a
+run that was broken off says what it would have said.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from inference.errors import RefusedError
+from runspec import EvaluateSpec
+from runspec.labels import Source
+from runspec.layout import ANSWERS, ANSWERS_FILE, OUTPUT
+from runspec.serving import Sampling
+
+from trainer.asking.collecting import Asker, Progress, collect, refuse_silence
+from trainer.asking.local import LocalModel, load
+from trainer.asking.parts import PartFile, write_whole
+from trainer.asking.questions import Question, Reply, seed_of
+from trainer.context import Context
+from trainer.errors import BadInputError
+from trainer.evaluating.beside import Found, evaluated_prompts
+from trainer.evaluating.losses import WindowLosses, load_text_model
+from trainer.evaluating.pairs import identical_rows
+from trainer.evaluating.report import facts_of
+from trainer.evaluating.rows import (
+    PREFERENCES,
+    TEXT,
+    Taken,
+    as_question,
+    take,
+    with_answer,
+)
+from trainer.evaluating.truth import subject_of
+from trainer.generating.rows import Row
+
+NUM_SAMPLES = 3
+METRIC = "evaluate/tokens_per_s"
+TWICE = 2
+"""Texts of a pair."""
+
+
+def run_evaluate(spec: EvaluateSpec, *, context: Context) -> None:
+    """Write `output/answers.jsonl`, and report every measure.
+
+    Raises:
+        BadInputError: there is nothing to measure, a model cannot be loaded, or one of
+            them answered nothing at all.
+        Stopped: the run was asked to stop; what was answered is kept.
+    """
+    taken = take(spec)
+    (context.folder / ANSWERS).mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        work = Work(spec, context, taken, stack)
+        work.refuse_nothing()
+        for place in range(len(work.sources)):
+            work.measure(place)
+        work.have_judged()
+        work.finish()
+
+
+@dataclass
+class Work:
+    """One attempt at an evaluation."""
+
+    spec: EvaluateSpec
+    context: Context
+    taken: list[Taken]
+    stack: ExitStack
+    sources: list[Source] = field(init=False)
+    baseline: int = field(init=False)
+    judge: Source | None = field(init=False)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        self.sources = [Source.model_validate_json(raw) for raw in spec.models]
+        self.judge = Source.model_validate_json(spec.judge) if spec.judge else None
+        self.baseline = self._baseline()
+        self.asked = [one for one in self.taken if one.is_answered]
+        self.texts = [one for one in self.taken if one.card.kind == TEXT]
+        self.paired = [one for one in self.taken if one.card.kind == PREFERENCES]
+        self.num_asked = sum(one.total for one in self.asked)
+        num_pairs = sum(one.total for one in self.paired)
+        self.answers = {
+            place: self._part(f"{place}.jsonl", self.num_asked)
+            for place, source in enumerate(self.sources)
+            if not source.is_scorer and self.num_asked
+        }
+        self.ratings = {
+            place: self._part(f"{place}-pairs.jsonl", TWICE * num_pairs)
+            for place, source in enumerate(self.sources)
+            if source.is_scorer and num_pairs
+        }
+        self.writers = list(self.answers)
+        self.verdicts: PartFile | None = None
+        if self.judge is not None and self.writers:
+            total = len(self.writers) * self.num_asked
+            self.verdicts = self._part("judge.jsonl", total)
+        parts = [*self.answers.values(), *self.ratings.values()]
+        parts += [self.verdicts] if self.verdicts else []
+        self.progress = Progress(
+            self.context,
+            total=sum(part.total for part in parts),
+            metric=METRIC,
+            done=sum(part.num_done for part in parts),
+            tokens=sum(part.tokens for part in parts),
+        )
+        self.base = f"{spec.seed}/{spec.sampling.model_dump_json()}"
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield every row that is answered, with the place of its dataset."""
+        for one in self.asked:
+            for row in one.rows():
+                yield one.place, row
+
+    def refuse_nothing(self) -> None:
+        """Refuse an evaluation that could not say anything.
+
+        Raises:
+            BadInputError: no model can be measured on any of the datasets, or the rows
+                do not ask about the world that shall judge them.
+        """
+        if self.spec.truth == "tinyworld" and not any(
+            subject_of(row.turns) for _, row in self.rows()
+        ):
+            raise BadInputError(
+                "no row asks about Tiny World, so it cannot tell what is right",
+                "Set truth to none, or choose prompts of Tiny World.",
+            )
+        if self.judge is not None and not self.judge.is_scorer:
+            raise BadInputError(
+                f"{self.judge.title} is no reward model, so it cannot judge",
+                "Choose a reward model, or none.",
+            )
+        for place, source in enumerate(self.sources):
+            is_measured = (
+                place in self.answers
+                or place in self.ratings
+                or (self.texts and not source.is_scorer)
+            )
+            if not is_measured:
+                raise BadInputError(
+                    f"{source.title} rates answers, and no dataset has pairs of them",
+                    "Add a dataset of preferences, or leave the reward model out.",
+                )
+        for one in self.taken:
+            if one.card.kind != "prompts" and not one.is_held_out:
+                self.note(
+                    f"{one.name} was measured on rows that models may have learnt "
+                    "from: it has no validation split, or all rows were asked for"
+                )
+
+    def note(self, sentence: str) -> None:
+        """Say what a reader should know, on the run's page and beside the measures."""
+        self.notes.append(sentence)
+        self.context.report.warning(sentence)
+
+    # One model -----------------------------------------------------------------------
+
+    def measure(self, place: int) -> None:
+        """Do all that one model is needed for, loading it as seldom as can be."""
+        source = self.sources[place]
+        for one in self.texts:
+            self._measure_text(place, one)
+        answers, ratings = self.answers.get(place), self.ratings.get(place)
+        if answers is not None and not answers.is_complete:
+            self._have_answered(place, source, answers)
+        if ratings is not None and not ratings.is_complete:
+            with self._loaded(source) as model:
+                questions = self._pair_questions(as_messages=model.has_template)
+                self._score(source, model, questions, ratings, "rates pairs")
+        for part in (answers, ratings):
+            if part is not None:
+                refuse_silence(source, part)
+
+    def _have_answered(self, place: int, source: Source, part: PartFile) -> None:
+        questions = self._questions(place, source)
+        if source.url:
+            from trainer.asking.endpoint import Endpoint
+
+            endpoint = Endpoint(source, has_answered=bool(part.num_answered))
+            self._collect(source, endpoint.answers, questions, part)
+            return
+        with self._loaded(source) as model:
+            if not model.can_write:
+                raise BadInputError(
+                    f"{source.title} writes no text, so it cannot answer",
+                    "Choose a model that goes on with text.",
+                )
+            self._collect(source, model.answers, questions, part)
+
+    def _loaded(self, source: Source) -> LocalModel:
+        self.progress.begin(f"loading {source.title}")
+        return load(source, cache=self.context.cache, tick=self.progress.tick)
+
+    def _collect(
+        self,
+        source: Source,
+        asker: Asker,
+        questions: Iterator[Question],
+        part: PartFile,
+    ) -> None:
+        texts = [row.text for _, row in islice(self.rows(), NUM_SAMPLES)]
+
+        def show(reply: Reply) -> Reply:
+            """Show the first answers at once; what was asked can be written again."""
+            if reply.answer is None:
+                return reply
+            if reply.number < len(texts):
+                self.context.report.sample(
+                    step=self.progress.done,
+                    prompt=f"{source.title}: {texts[reply.number]}",
+                    text=reply.answer.text,
+                )
+            bare = {"receipt": None, "token_ids": (), "sampling": None}
+            answer = reply.answer.model_copy(update=bare)
+            return reply.model_copy(update={"answer": answer})
+
+        self.progress.begin(f"{source.title} answers", part)
+        collect(asker, questions, part=part, progress=self.progress, keep=show)
+
+    def _questions(self, place: int, source: Source) -> Iterator[Question]:
+        for number, (_, row) in enumerate(self.rows()):
+            seed = seed_of(self.base, number, place)
+            yield Question(
+                number,
+                as_question(row, is_chat=source.is_chat),
+                self.spec.sampling.model_copy(update={"seed": seed}),
+            )
+
+    # Text ----------------------------------------------------------------------------
+
+    def _measure_text(self, place: int, taken: Taken) -> None:
+        source, path = self.sources[place], self._losses_file(place, taken)
+        if path.is_file() or source.is_scorer:
+            return
+        why = ""
+        if source.model is None:
+            why = "it runs elsewhere, and endpoints do not tell what they expect"
+        else:
+            self.progress.begin(f"{source.title} reads {taken.name}")
+            tick = self.progress.tick
+            try:
+                model = load_text_model(
+                    source.model, cache=self.context.cache, tick=tick
+                )
+                if model.built.head != "causal-lm":
+                    why = "it does not write from left to right"
+                else:
+                    found = model.losses(
+                        taken, most=self.spec.max_characters, tick=tick
+                    )
+                    if not found.num_labels:
+                        why = "there is too little text"
+                    else:
+                        write_whole(path, lambda add: add(found.model_dump_json()))
+            except RefusedError as error:
+                raise BadInputError(
+                    f"{source.title}: {error.event.message}", "Choose another model."
+                ) from error
+            except BadInputError as error:
+                why = str(error)
+        if why:
+            self.note(f"{source.title} has no loss on {taken.name}: {why}")
+
+    def _losses_file(self, place: int, taken: Taken) -> Path:
+        return self.context.folder / ANSWERS / f"{place}-text-{taken.place}.json"
+
+    # Scores --------------------------------------------------------------------------
+
+    def have_judged(self) -> None:
+        """Have the judge rate every answer."""
+        part = self.verdicts
+        if part is None or self.judge is None or part.is_complete:
+            return
+        with self._loaded(self.judge) as model:
+            asked = self._judge_questions(as_messages=model.has_template)
+            self._score(self.judge, model, asked, part, "judges")
+        refuse_silence(self.judge, part)
+
+    def _score(
+        self,
+        source: Source,
+        model: LocalModel,
+        questions: Iterator[Question],
+        part: PartFile,
+        does: str,
+    ) -> None:
+        if not model.is_scorer or model.labels:
+            raise BadInputError(
+                f"{source.title} gives no single score, so it cannot rate answers",
+                "Choose a reward model.",
+            )
+        self.progress.begin(f"{source.title} {does}", part)
+        collect(model.scores, questions, part=part, progress=self.progress)
+
+    def _pair_questions(self, *, as_messages: bool) -> Iterator[Question]:
+        number = 0
+        for one in self.paired:
+            for pair in one.pairs():
+                for answer in (pair.chosen, pair.rejected):
+                    prompt = with_answer(pair.row, answer, as_messages=as_messages)
+                    yield Question(number, prompt, Sampling())
+                    number += 1
+
+    def _judge_questions(self, *, as_messages: bool) -> Iterator[Question]:
+        for order, place in enumerate(self.writers):
+            part = self.answers[place]
+            for number, (_, row) in enumerate(self.rows()):
+                reply = part.read(number)
+                said = reply.answer.text if reply.answer else ""
+                turns = [{"role": "assistant", "content": said}]
+                prompt = with_answer(row, turns, as_messages=as_messages)
+                yield Question(order * self.num_asked + number, prompt, Sampling())
+
+    # All together --------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Write the answers side by side, and report what was found."""
+        self.progress.begin("comparing")
+        found = self._found()
+        prompts = list(evaluated_prompts(found, self.rows()))
+        facts = facts_of(found, prompts)
+        for name, rows in identical_rows(found).items():
+            self.note(f"{name}: both answers are the same in {rows}")
+
+        def lines(add: Callable[[str], None]) -> None:
+            for one in prompts:
+                self.progress.tick()
+                add(one.model_dump_json())
+
+        write_whole(self.context.folder / OUTPUT / ANSWERS_FILE, lines)
+        self.progress.tell()
+        self.context.report.result(
+            **facts,
+            notes=self.notes,
+            tokens=self.progress.tokens,
+            seconds=round(sum(part.spent_s for part in self.answers.values()), 3),
+        )
+
+    def _found(self) -> Found:
+        losses = {
+            (place, one.place): WindowLosses.model_validate(
+                json.loads(path.read_text())
+            )
+            for place in range(len(self.sources))
+            for one in self.texts
+            if (path := self._losses_file(place, one)).is_file()
+        }
+        return Found(
+            spec=self.spec,
+            sources=self.sources,
+            baseline=self.baseline,
+            judge=self.judge,
+            taken=self.taken,
+            answers=self.answers,
+            ratings=self.ratings,
+            verdicts=self.verdicts,
+            losses=losses,
+        )
+
+    def _part(self, name: str, total: int) -> PartFile:
+        part = PartFile(self.context.folder / ANSWERS / name, total)
+        self.stack.callback(part.close)
+        return part
+
+    def _baseline(self) -> int:
+        if self.spec.baseline is None:
+            return 0
+        wanted = Source.model_validate_json(self.spec.baseline)
+        ids = [source.id for source in self.sources]
+        if wanted.id not in ids:
+            raise BadInputError(
+                f"the baseline, {wanted.title}, is not among the models",
+                "Add it to the models, or choose one of them.",
+            )
+        return ids.index(wanted.id)
