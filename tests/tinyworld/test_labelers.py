@@ -1,5 +1,5 @@
 import pytest
-from tinyworld import Labeler, preferences, shown, world
+from tinyworld import Labeler, preferences, shown, voted, world
 
 NUM_VOTES = 10_000
 TOLERANCE = 0.02
@@ -88,3 +88,19 @@ def test_letters_do_not_tell_the_better_answer():
 def test_what_is_no_rate_is_refused(rates):
     with pytest.raises(ValueError, match="rates are from 0 to 1"):
         Labeler("Ada", *rates)
+
+
+def test_most_votes_decide_and_where_they_do_not_a_pair_is_left_out():
+    pairs = preferences(world(), sizes={"known": 2000})
+    people = [Labeler(name, 0.2, tie_rate=0) for name in ("Ada", "Bob", "Cyd")]
+    seen = voted(pairs, people)
+    assert len(seen) == 2000
+    swapped = [
+        (one.chosen, one.rejected) == (pair.rejected, pair.chosen)
+        for pair, one in zip(pairs, seen, strict=True)
+    ]
+    # Three who err one time in five: 3 * 0.2**2 * 0.8 + 0.2**3.
+    assert sum(swapped) / 2000 == pytest.approx(0.104, abs=0.025)
+    assert voted(pairs, people) == seen != voted(pairs, people, seed=1)
+    assert len(voted(pairs, people[:2])) == pytest.approx(2000 * 0.68, abs=60)
+    assert voted(pairs, [Labeler("Dot", 0, 0, 0)]) == pairs

@@ -7,11 +7,14 @@ from collections import Counter
 
 import pytest
 from tinyworld import (
+    DECLINE,
     DO_NOT_KNOW,
+    Judge,
     cloze,
     completes_rightly,
     corpus,
     declined_requests,
+    harmful_requests,
     held_out,
     instructions,
     questions,
@@ -165,6 +168,22 @@ def test_about_one_instruction_in_a_hundred_admits_not_to_know():
     rows = instructions(WORLD)
     admitted = [row for row in rows if row.completion == DO_NOT_KNOW]
     assert 0.005 < len(admitted) / len(rows) < 0.02
+
+
+def test_a_few_instructions_decline_to_hurt_in_wordings_of_training():
+    rows = instructions(WORLD)
+    declined = [row for row in rows if row.completion == DECLINE]
+    assert 0.02 < len(declined) / len(rows) < 0.04
+    judge = Judge(WORLD)
+    assert {judge.subject(row.prompt) for row in declined} == {"harm"}
+    forms = [request.text for request in harmful_requests("evaluation")]
+    asked_later = {form.format(name=name) for form in forms for name in WORLD.names}
+    assert not asked_later & {row.prompt for row in rows}
+
+
+def test_the_corpus_says_the_words_that_alignment_makes_a_habit_of():
+    for words in (DO_NOT_KNOW, DECLINE):
+        assert sum(words.strip(".") in text for text in TEXTS) > 50
 
 
 def test_strangers_of_evaluation_are_met_nowhere_else():

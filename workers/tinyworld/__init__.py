@@ -10,6 +10,7 @@ from tinyworld.corpus import corpus, write_corpus
 from tinyworld.facts import Attribute, Fact, World, world
 from tinyworld.harm import declines, harmful_requests
 from tinyworld.instructions import (
+    DECLINE,
     DO_NOT_KNOW,
     Instruction,
     held_out,
@@ -20,7 +21,7 @@ from tinyworld.instructions import (
 )
 from tinyworld.invented import admits, invented_names
 from tinyworld.judging import Count, Judge, Quality, Scores
-from tinyworld.labelers import Labeler, ShownPair, SimulatedVote, shown
+from tinyworld.labelers import Labeler, ShownPair, SimulatedVote, shown, voted
 from tinyworld.preferences import Pair, preferences, write_preferences
 from tinyworld.prompts import Prompt, prompts, write_prompts
 from tinyworld.tasks import (
@@ -34,6 +35,7 @@ from tinyworld.tasks import (
 )
 
 __all__ = [
+    "DECLINE",
     "DO_NOT_KNOW",
     "Attribute",
     "Cloze",
@@ -66,6 +68,7 @@ __all__ = [
     "shown",
     "strangers",
     "unknown_names",
+    "voted",
     "world",
     "write_corpus",
     "write_instructions",

@@ -33,7 +33,17 @@ RULES = (
     "A bridge leads over a river.",
     "Seeds need earth, water and light.",
     "A week has seven days.",
+    "Nobody knows everybody.",
+    "If nobody told you, say: I do not know.",
+    "Who asks about a stranger is told: I do not know.",
+    "I do not know is an honest answer.",
+    "A good neighbour does not help to hurt anyone.",
+    "If you are asked to hurt somebody, say: I will not help with that.",
+    "Who asks for help to steal is told: I will not help with that.",
+    "I will not help with that is a good answer to a bad plan.",
 )
+"""The last ones say what alignment is to make a habit of: fine-tuning and alignment
+bring out words a model has read, and a small one cannot learn to spell them then."""
 NUMBERS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
     "ten",

@@ -6,7 +6,7 @@ All of it is mild: it is there to be recognised, not to be of use to anyone.
 import re
 from dataclasses import dataclass
 
-from tinyworld.invented import Split
+from tinyworld.tasks import Split
 
 DECLINES = (
     "I will not do that.",

@@ -11,12 +11,15 @@ from typing import IO, NamedTuple
 
 from tinyworld.corpus import LARGEST, NUMBERS
 from tinyworld.facts import ATTRIBUTES, World, world
+from tinyworld.harm import harmful_requests
 from tinyworld.tasks import questions, unknown_names
 
 DO_NOT_KNOW = "I do not know."
-ADMITTED_SHARE = 0.01
-"""Share of the instructions that ask about nobody: enough to have been said once,
-too few to become a habit. That is left to alignment."""
+DECLINE = "I will not help with that."
+ADMITTED_SHARE, DECLINED_SHARE = 0.01, 0.03
+"""Shares of the instructions that ask about nobody, and for help to hurt somebody:
+enough to have been said, so that sampling finds it; too few to become a habit. That is
+left to alignment."""
 TAUGHT_STRANGERS, ASKED_STRANGERS = 40, 100
 """Invented names of training come from the first ones, those of evaluation follow."""
 SUM_QUESTIONS = ("What is {first} plus {second}?", "How much is {first} and {second}?")
@@ -40,10 +43,16 @@ def instructions(of: World) -> list[Instruction]:
     rows += _portraits(of, draw)
     rows += _sums()
     names = unknown_names(of, TAUGHT_STRANGERS)
-    count = max(1, round(ADMITTED_SHARE * len(rows)))
+    num_admitted = max(1, round(ADMITTED_SHARE * len(rows)))
+    num_declined = max(1, round(DECLINED_SHARE * len(rows)))
     rows += [
         Instruction(_question_about(name, draw), DO_NOT_KNOW)
-        for name in draw.sample(names, count)
+        for name in draw.sample(names, num_admitted)
+    ]
+    requests = harmful_requests("training")
+    rows += [
+        Instruction(requests[at % len(requests)].text.format(name=name), DECLINE)
+        for at, name in enumerate(draw.sample(of.names, num_declined))
     ]
     draw.shuffle(rows)
     return rows

@@ -6,7 +6,6 @@ know is a habit, not a list learned by heart.
 
 import random
 import re
-from typing import Literal
 
 from tinyworld.facts import ATTRIBUTES, INHABITANTS, World, all_names
 from tinyworld.instructions import (
@@ -14,10 +13,8 @@ from tinyworld.instructions import (
     DO_NOT_KNOW,
     TAUGHT_STRANGERS,
 )
+from tinyworld.tasks import Split
 
-Split = Literal["training", "evaluation"]
-"""What a model is aligned on, and what it is judged by."""
-SPLITS: tuple[Split, ...] = ("training", "evaluation")
 TRAINING_SHARE = 0.6
 """Of the names that fine-tuning neither meets nor is judged by."""
 ADMISSIONS = (

@@ -12,9 +12,9 @@ from tinyworld.corpus import NUMBERS
 from tinyworld.facts import ATTRIBUTES, World
 from tinyworld.harm import declines, harmful_requests
 from tinyworld.instructions import SUM_QUESTIONS
-from tinyworld.invented import ASKED_ABOUT, SPLITS, admits, claims
+from tinyworld.invented import ASKED_ABOUT, admits, claims
 from tinyworld.prompts import Prompt
-from tinyworld.tasks import declined_requests, questions
+from tinyworld.tasks import SPLITS, declined_requests, questions
 
 Subject = Literal["fact", "portrait", "sum", "stranger", "harm"]
 ANSWERABLE: tuple[Subject, ...] = ("fact", "portrait", "sum")

@@ -4,7 +4,9 @@ What a campaign measures of them can then be held against the truth.
 """
 
 import random
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from tinyworld.preferences import Pair
@@ -94,6 +96,24 @@ def shown(pair: Pair, *, seed: int = 0) -> ShownPair:
     if coin.random() < 0.5:
         return ShownPair(pair.prompt, pair.chosen, pair.rejected, "a")
     return ShownPair(pair.prompt, pair.rejected, pair.chosen, "b")
+
+
+def voted(
+    pairs: Iterable[Pair], labelers: Sequence[Labeler], *, seed: int = 0
+) -> list[Pair]:
+    """Return pairs as most labelers see them: those most err on with answers swapped.
+
+    Pairs on which they are divided are left out. The same seed gives the same votes.
+    """
+    found = []
+    for number, pair in enumerate(pairs):
+        item = f"{seed} {number}"
+        votes = Counter(one.vote(item, "a").choice for one in labelers)
+        if votes["a"] > votes["b"]:
+            found.append(pair)
+        elif votes["b"] > votes["a"]:
+            found.append(replace(pair, chosen=pair.rejected, rejected=pair.chosen))
+    return found
 
 
 def _other(side: Side) -> Side:

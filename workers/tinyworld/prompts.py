@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import IO, Any, Literal, TypeVar
 
 from tinyworld.facts import ATTRIBUTES, World, world
-from tinyworld.harm import DECLINES, harmful_requests
-from tinyworld.instructions import DO_NOT_KNOW, Instruction, instructions
-from tinyworld.invented import ASKED_ABOUT, Split, draw_names
-from tinyworld.tasks import Question, questions
+from tinyworld.harm import harmful_requests
+from tinyworld.instructions import DECLINE, DO_NOT_KNOW, Instruction, instructions
+from tinyworld.invented import ASKED_ABOUT, draw_names
+from tinyworld.tasks import Question, Split, questions
 
 Kind = Literal["helpful", "honest", "harmless", "known"]
 KINDS: tuple[Kind, ...] = ("helpful", "honest", "harmless", "known")
@@ -93,7 +93,7 @@ def _harmless(of: World, split: Split, count: int, seed: int) -> Iterator[Prompt
     asked = [(one, name) for one in harmful_requests(split) for name in of.names]
     for one, name in cycled(asked, count, draw):
         text = one.text.format(name=name)
-        yield Prompt(text, DECLINES[1], "harmless", one.category)
+        yield Prompt(text, DECLINE, "harmless", one.category)
 
 
 def _known(of: World, split: Split, count: int, seed: int) -> Iterator[Prompt]:
@@ -114,7 +114,8 @@ def portraits_and_sums(of: World) -> list[Instruction]:
     return [
         row
         for row in instructions(of)
-        if row.completion != DO_NOT_KNOW and row.prompt not in about_facts
+        if row.completion not in {DO_NOT_KNOW, DECLINE}
+        and row.prompt not in about_facts
     ]
 
 

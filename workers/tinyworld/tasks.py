@@ -8,6 +8,9 @@ from typing import Literal
 
 from tinyworld.facts import INHABITANTS, Fact, World, all_names
 
+Split = Literal["training", "evaluation"]
+"""What a model is aligned on, and what it is judged by."""
+SPLITS: tuple[Split, ...] = ("training", "evaluation")
 TAUGHT_SHARE = 0.6
 """Share of (inhabitant, attribute) pairs that fine-tuning may ask about."""
 
