@@ -70,7 +70,11 @@ class Pipeline:
         text = self.bring_in("text", "text", write_corpus)
         tokenizer = self.stage("tokenizer", recipe.TOKENIZER, dataset=text)
         base = self.stage(
-            "pretrain", recipe.PRETRAIN, dataset=text, tokenizer=tokenizer, **self.seeded
+            "pretrain",
+            recipe.PRETRAIN,
+            dataset=text,
+            tokenizer=tokenizer,
+            **self.seeded,
         )
         taught = self.bring_in(
             "questions",

@@ -7,6 +7,7 @@ evaluation that asks all of them the same.
 
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any, cast
 
@@ -43,8 +44,10 @@ class DemoFailedError(CliError):
     """A run of the demo did not succeed; the sentence says which and why."""
 
 
-def run_demo(client: Client, project: str, out: IO[str]) -> None:
+def run_demo(client: Client, project: str, out: IO[str], *, share: float) -> None:
     """Take raw text to aligned models, and tell what came of it.
+
+    `share` of the recipe's steps are taken.
 
     Raises:
         DemoFailedError: a run failed or was cancelled.
@@ -53,16 +56,38 @@ def run_demo(client: Client, project: str, out: IO[str]) -> None:
     brought_in = {name: bring_in(client, project, name) for name in DATA}
     data = {name: str(run["output"]["id"]) for name, run in brought_in.items()}
     pipeline = client.post(
-        "/pipelines", {"project": project, "description": described(data)}
+        "/pipelines", {"project": project, "description": described(data, share)}
     )
-    runs = [run["id"] for run in brought_in.values()]
-    runs += [step["run_id"] for step in pipeline["steps"]]
     with watch.display_for(out) as display:
+        ended = follow(
+            client,
+            pipeline["id"],
+            [run["id"] for run in brought_in.values()],
+            display,
+        )
+    evaluation = next(run for run in ended if run["kind"] == "evaluate")
+    report(client, evaluation["output"]["id"], out)
+
+
+def follow(
+    client: Client, pipeline_id: int, runs: list[int], display: watch.Display
+) -> list[Json]:
+    """Show runs, and those of a pipeline as they come, until it has succeeded.
+
+    Raises:
+        DemoFailedError: one of them did not succeed.
+    """
+    while True:
+        pipeline = client.get(f"/pipelines/{pipeline_id}")
+        started = [step["run_id"] for step in pipeline["steps"] if step["run_id"]]
+        runs += [one for one in started if one not in runs]
         ended = watch.watch(client, runs, display, stops_at_failure=True)
-    for run in ended:
-        if run["state"] in watch.ENDED - {"succeeded"}:
-            raise DemoFailedError(watch.ending(run), watch.outcome([run]))
-    report(client, ended[-1]["output"]["id"], out)
+        for run in ended:
+            if run["state"] in watch.ENDED - {"succeeded"}:
+                raise DemoFailedError(watch.ending(run), watch.outcome([run]))
+        if len(started) == len(pipeline["steps"]):
+            return ended
+        time.sleep(watch.POLL_S)
 
 
 def rows(made: Iterable[Any]) -> Write:
@@ -107,7 +132,7 @@ def bring_in(client: Client, project: str, name: str) -> Json:
         )
 
 
-def described(data: Mapping[str, str]) -> Json:
+def described(data: Mapping[str, str], share: float) -> Json:
     """Return the pipeline; `data` are ids of dataset versions by their names here."""
     steps: list[tuple[str, recipe.Settings, Json]] = [
         ("tokenizer", recipe.TOKENIZER, {"dataset": data["text"]}),
@@ -148,11 +173,21 @@ def described(data: Mapping[str, str]) -> Json:
     return {
         "name": f"{NAME}, three stages",
         "steps": [
-            {"name": name, **settings}
+            {"name": name, **shortened(settings, share)}
             | {field: referring(value) for field, value in refers.items()}
             for name, settings, refers in steps
         ],
     }
+
+
+def shortened(settings: recipe.Settings, share: float) -> Json:
+    """Return settings that take a share of the steps, or of the passes."""
+    taken = dict(settings)
+    if "max_steps" in taken:
+        taken["max_steps"] = max(1, round(share * taken["max_steps"]))
+    elif "epochs" in taken:
+        taken["epochs"] *= share
+    return taken
 
 
 def report(client: Client, evaluation_id: int, out: IO[str]) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py demo`: raw text to a trained model on this machine, for real."""
+"""`manage.py demo`: raw text to aligned models on this machine, for real."""
 
 import signal
 import socket
@@ -35,16 +35,26 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the one flag."""
+        """Declare the flags."""
         parser.add_argument(
             "--keep", action="store_true", help="stay up until Ctrl-C when done"
         )
+        parser.add_argument(
+            "--share",
+            type=float,
+            default=1.0,
+            metavar="X",
+            help="take this share of the steps, to see the way in less time; what "
+            "comes of it is worth as much less",
+        )
 
-    def handle(self, *_: Any, keep: bool, **__: Any) -> None:
+    def handle(self, *_: Any, keep: bool, share: float, **__: Any) -> None:
         """Run the demo and leave with an exit code that says how it went."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            self.show(keep=keep)
+            if not 0 < share <= 1:
+                raise CliError("--share is above 0 and at most 1", Exit.USAGE)
+            self.show(keep=keep, share=share)
         except CliError as error:
             self.stderr.write(f"demo: {error}")
             sys.exit(error.code)
@@ -52,7 +62,7 @@ class Command(BaseCommand):
             self.stderr.write("\ndemo: interrupted; its runs go on at the next start")
             sys.exit(Exit.INTERRUPTED)
 
-    def show(self, *, keep: bool) -> None:
+    def show(self, *, keep: bool, share: float) -> None:
         """Start everything, run, report, stop everything."""
         port = free_port(settings.PORT)
         if port != settings.PORT:
@@ -66,7 +76,7 @@ class Command(BaseCommand):
                 short_lived_token(admin) as token,
                 Client(Config(platform.url, token)) as client,
             ):
-                run_demo(client, project.slug, sys.stdout)
+                run_demo(client, project.slug, sys.stdout, share=share)
             self.say_where(platform.url, admin, project, keep=keep)
             if keep:
                 platform.wait()
