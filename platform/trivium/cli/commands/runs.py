@@ -12,13 +12,8 @@ from trivium.cli.commands.starting import add_start_flags, finish_start, parse_r
 from trivium.cli.errors import CliError
 from trivium.cli.wire import Json
 
-<<<<<<< HEAD
-STARTABLE = ("tokenizer", "pretrain", "sft", "dpo", "reward", "rlhf", "evaluate")
+STARTABLE = ("tokenizer", "pretrain", "sft", "dpo", "reward", "rlhf")
 CHECKED = ("pretrain", "sft", "dpo", "reward", "rlhf")
-=======
-STARTABLE = ("tokenizer", "pretrain", "sft", "dpo", "reward")
-CHECKED = ("pretrain", "sft", "dpo", "reward")
->>>>>>> h-eval
 """Kinds that have a preflight."""
 KINDS = (
     "ingest", *STARTABLE, "preflight", "import", "generate", "judge", "evaluate",
