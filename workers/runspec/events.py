@@ -80,6 +80,15 @@ class Warning(Event):  # noqa: A001 - the word of DESIGN.md
     message: str
 
 
+class Pause(Event):
+    """The trainer saves and ends by itself, for a person to look and decide."""
+
+    type: Literal["pause"] = "pause"
+    step: int = Field(ge=0)
+    reason: str
+    """One sentence, without its end."""
+
+
 class Result(Event):
     """The run is done; `values` are the facts its page and its output object show."""
 
@@ -97,7 +106,7 @@ class Error(Event):
 
 
 AnyEvent = Annotated[
-    Metric | Progress | Sample | Checkpoint | Warning | Result | Error,
+    Metric | Progress | Sample | Checkpoint | Warning | Pause | Result | Error,
     Field(discriminator="type"),
 ]
 _adapter: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)

@@ -61,7 +61,7 @@ class FormatReward(RewardFunction):
 
     `sentence` begins with a capital and ends with . ! or ?; `one_line` has no line
     break; `bullets` has two or more lines, all of them with a bullet; `json` is a JSON
-    value; `no_repetition` is the share of its runs of three words that are not repeated.
+    value; `no_repetition` is the share of runs of three words that are not repeated.
     """
 
     name: Literal["format"] = "format"
@@ -107,6 +107,7 @@ class TinyWorldReward(RewardFunction):
     """How good an answer is by the facts of Tiny World, from 0 (false) to 1 (right)."""
 
     name: Literal["tinyworld"] = "tinyworld"
+    seed: int = Field(0, ge=0, lt=2**31, description="Of the world.")
 
 
 class CustomReward(RewardFunction):

@@ -15,8 +15,9 @@ from runspec.rewards import AnyReward
 KINDS = ("prompts", "instructions", "conversations", "preferences")
 LORA_ONLY = ("lora_rank", "lora_alpha", "lora_modules")
 MAX_DATASETS = 20
+MAX_WEIGHT = 100
 Algorithm = Literal["rloo", "grpo"]
-"""What `trainer.rlhf.stage.TRAINERS` knows; `ppo` joins both when its module is here."""
+"""What `trainer.rlhf.stage.STAGES` knows; `ppo` joins both with its module."""
 
 
 class RlhfSpec(Spec):
@@ -54,8 +55,8 @@ class RlhfSpec(Spec):
     weights: tuple[float, ...] = training.WEIGHTS
     algorithm: Algorithm = setting(
         "rloo",
-        help="RLOO compares each answer with the mean of the others to its prompt; GRPO "
-        "with that of all, clips by token, and has the KL in its loss.",
+        help="RLOO compares each answer with the mean of the others to its prompt; "
+        "GRPO with that of all, clips by token, and has the KL in its loss.",
         group="Algorithm",
     )
 
@@ -355,6 +356,16 @@ class RlhfSpec(Spec):
         default = training.must_be_default
         if self.method == "full":
             default(self, LORA_ONLY, "method is full")
+        if self.algorithm != "rloo":
+            default(self, ("normalize_advantages",), "only RLOO reads it")
+        if self.algorithm != "grpo":
+            default(self, ("scale_rewards", "loss_type"), "only GRPO reads it")
+        self._refuse_rewards()
+        self._refuse_steps()
+        self._refuse_watching()
+        return self
+
+    def _refuse_rewards(self) -> None:
         if not self.reward_models and not self.reward_functions:
             raise ValueError(
                 "reward_models and reward_functions are both empty: name what rewards"
@@ -368,25 +379,21 @@ class RlhfSpec(Spec):
                 f"reward_weights names {len(self.reward_weights)} numbers for "
                 f"{len(self.reward_models)} reward models"
             )
-        if any(not 0 < abs(weight) <= 100 for weight in self.reward_weights):
+        if any(not 0 < abs(weight) <= MAX_WEIGHT for weight in self.reward_weights):
             raise ValueError("reward_weights must be other than 0, within ±100")
+
+    def _refuse_steps(self) -> None:
         if self.rollouts_per_step % self.accumulation:
             raise ValueError(
                 f"accumulation {self.accumulation} does not divide the "
                 f"{self.rollouts_per_step} answers of a step"
             )
-        if self.algorithm != "rloo":
-            default(self, ("normalize_advantages",), "only RLOO reads it")
-        if self.algorithm != "grpo":
-            default(self, ("scale_rewards", "loss_type"), "only GRPO reads it")
+
+    def _refuse_watching(self) -> None:
         if self.max_kl is not None and not self.beta:
             raise ValueError("max_kl would be ignored: with beta 0 no KL is measured")
         if self.best_metric == "votes" and self.votes is None:
             raise ValueError("best_metric votes needs a dataset of votes")
-        if (
-            self.min_length is not None
-            and self.max_length is not None
-            and self.min_length > self.max_length
-        ):
+        low, high = self.min_length, self.max_length
+        if low is not None and high is not None and low > high:
             raise ValueError("min_length is above max_length")
-        return self

@@ -45,6 +45,10 @@ class Reporter:
     def warning(self, message: str, *, step: int = 0) -> None:
         self._write(events.Warning(message=message, step=step))
 
+    def pause(self, reason: str, *, step: int) -> None:
+        """Say that the run ends here by itself, to be looked at."""
+        self._write(events.Pause(step=step, reason=reason))
+
     def result(self, **values: Any) -> None:
         self._write(events.Result(values=values))
 

@@ -141,6 +141,7 @@ STAGES = {
     "sft": ("trainer.sft", "run_sft"),
     "dpo": ("trainer.align", "run_dpo"),
     "reward": ("trainer.align", "run_reward"),
+    "rlhf": ("trainer.rlhf", "run_rlhf"),
     "preflight": ("trainer.preflight", "run_preflight"),
     "import": ("trainer.importing.stage", "run_import"),
     "generate": ("trainer.generating", "run_generate"),

@@ -4,3 +4,7 @@
 algorithms are TRL's (`training`). Checkpoints, resume and output are those of
 `trainer.sft`.
 """
+
+from trainer.rlhf.stage import run_rlhf
+
+__all__ = ["run_rlhf"]

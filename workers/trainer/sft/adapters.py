@@ -15,6 +15,7 @@ TASK_TYPES = {
     "text-to-text": TaskType.SEQ_2_SEQ_LM,
     "classification": TaskType.SEQ_CLS,
     "dpo": TaskType.CAUSAL_LM,
+    "rlhf": TaskType.CAUSAL_LM,
     "reward": TaskType.SEQ_CLS,
 }
 ALL_LINEAR = "all-linear"

@@ -24,6 +24,7 @@ CLASSES: dict[str, Any] = {
     "text-to-text": AutoModelForSeq2SeqLM,
     "classification": AutoModelForSequenceClassification,
     "dpo": AutoModelForCausalLM,
+    "rlhf": AutoModelForCausalLM,
     "reward": AutoModelForSequenceClassification,
 }
 SAFE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}

@@ -27,9 +27,10 @@ ARCHITECTURE_OF: dict[str, Architecture] = {
     "text-to-text": "encoder-decoder",
     "classification": "encoder",
     "dpo": "decoder",
+    "rlhf": "decoder",
     "reward": "decoder",
 }
-STAGES = {"dpo": "aligned", "reward": "reward"}
+STAGES = {"dpo": "aligned", "reward": "reward", "rlhf": "aligned"}
 """What else than an instruct model a run makes."""
 HEADS = dict.fromkeys(("classification", "reward"), "sequence-classification")
 SUMMARIES = {
@@ -37,6 +38,7 @@ SUMMARIES = {
     "text-to-text": "Taught by examples to turn one text into another.",
     "classification": "Taught by examples to tell texts apart by a label.",
     "dpo": "Aligned with preferences: it answers more like what people chose.",
+    "rlhf": "Aligned by rewards of its own answers.",
     "reward": "Taught by preferences to rate answers: a higher number is a better one.",
 }
 

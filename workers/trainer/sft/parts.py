@@ -340,7 +340,7 @@ def build_model(parts: Parts) -> nn.Module:
         model.resize_token_embeddings(needed)
     tokenizer = parts.tokenizer
     model.config.pad_token_id = tokenizer.pad_token_id
-    if spec.task in {"chat", "dpo"}:
+    if spec.task in {"chat", "dpo", "rlhf"}:
         model.config.eos_token_id = tokenizer.eos_token_id
     if model.can_generate():
         model.generation_config.eos_token_id = (

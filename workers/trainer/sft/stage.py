@@ -57,11 +57,13 @@ def run_sft(spec: SftSpec, *, context: Context) -> None:
 class Finetuning(TrainerCallback):
     """One attempt. The trainer calls it back; it speaks, measures and decides."""
 
+    state_class = State
+
     def __init__(self, parts: Parts, context: Context) -> None:
         self.parts = parts
         self.spec = parts.spec
         self.context = context
-        self.state = State()
+        self.state = self.state_class()
         self.model: nn.Module = build_model(parts)
         self.trainer = build_trainer(
             parts,
@@ -93,6 +95,16 @@ class Finetuning(TrainerCallback):
         """Optimizer steps to take, as far as is known."""
         return self.parts.total_steps
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether there are rows that are not learnt from."""
+        return self.parts.validation is not None
+
+    @property
+    def shall_end(self) -> bool:
+        """Whether the run shall save and stop before it is done."""
+        return self.context.stop.is_set()
+
     def run(self) -> None:
         """Train from the start, or go on; then write the model.
 
@@ -117,7 +129,7 @@ class Finetuning(TrainerCallback):
                 self.trainer.train(
                     resume_from_checkpoint=str(resume) if resume else None
                 )
-            if self.context.stop.is_set():
+            if self.shall_end:
                 raise Stopped
             if self.state.evaluated_step != self.step:
                 self.evaluate()
@@ -140,8 +152,8 @@ class Finetuning(TrainerCallback):
     def load_state(self, checkpoint: Path) -> None:
         """Take over what an earlier attempt knew."""
         stored = json.loads((checkpoint / STATE).read_text())
-        known = {item.name for item in fields(State)}
-        self.state = State(**{k: v for k, v in stored.items() if k in known})
+        known = {item.name for item in fields(self.state_class)}
+        self.state = self.state_class(**{k: v for k, v in stored.items() if k in known})
         self.trainer.tokens = self.state.tokens
 
     def restore(self, checkpoint: Path, step: int) -> None:
@@ -174,17 +186,24 @@ class Finetuning(TrainerCallback):
 
     def on_log(self, *_: Any, logs: dict[str, float] | None = None, **__: Any) -> None:
         """Report what the libraries log, under the names curves have here."""
-        values = {NAMES[k]: float(v) for k, v in (logs or {}).items() if k in NAMES}
+        values = self.named(logs or {})
         if values:
             self.context.report.metric(self.step, **values)
         if "loss" in (logs or {}):
             self.check_finite(values)
         if time.monotonic() - self._said > SAY_EVERY_S:
-            if self.speed.tokens_per_s is not None:
-                self.context.report.metric(
-                    self.step, **{"train/tokens_per_s": self.speed.tokens_per_s}
-                )
+            if speeds := self.speeds():
+                self.context.report.metric(self.step, **speeds)
             self.say_progress()
+
+    def named(self, logs: dict[str, float]) -> dict[str, float]:
+        """Return what is logged, under the names curves have here."""
+        return {NAMES[k]: float(v) for k, v in logs.items() if k in NAMES}
+
+    def speeds(self) -> dict[str, float]:
+        """Return tokens per second, as curves of their own."""
+        speed = self.speed.tokens_per_s
+        return {} if speed is None else {"train/tokens_per_s": speed}
 
     def on_evaluate(
         self,
@@ -383,7 +402,7 @@ class Finetuning(TrainerCallback):
         if self.spec.publish == "best" and 0 < best != step:
             folder = self.context.folder / CHECKPOINTS / f"step-{best}"
             self.restore(folder, step)
-        if self.parts.validation is None:
+        if not self.is_measured:
             self.context.report.warning(
                 "the datasets have no validation split, so nothing was measured on "
                 "rows the model has not seen",

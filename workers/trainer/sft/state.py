@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 STATE = "progress.json"
 SPEED_SPAN = 0.9
 """Weight of the past in the smoothed speed."""
-HIGHER_IS_BETTER = {"exact_match", "rouge_l", "accuracy", "f1", "margin"}
+HIGHER_IS_BETTER = {
+    *("exact_match", "rouge_l", "accuracy", "f1", "margin"),
+    *("reward", "votes"),
+}
 NAMES = {
     "loss": "train/loss",
     "grad_norm": "train/gradient_norm",
