@@ -98,6 +98,12 @@ def whiten(values: Tensor, mask: Tensor) -> Tensor:
     return centred * torch.rsqrt(variance + TINY)
 
 
+def deviation(values: Tensor, mask: Tensor) -> float:
+    """Return the standard deviation where the mask is 1."""
+    centred = values - masked_mean(values, mask)
+    return float(masked_mean(centred.square(), mask).sqrt())
+
+
 def kl_k1(logprobs: Tensor, reference: Tensor) -> Tensor:
     """Return log(p/q) of each token drawn from p: unbiased for the KL, of any sign.
 
@@ -189,11 +195,9 @@ def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> float:
     nothing to foresee.
     """
 
-    def variance(of: Tensor) -> float:
-        return float(masked_mean((of - masked_mean(of, mask)).square(), mask))
-
-    known = variance(returns)
-    return 1 - variance(returns - values) / known if known > TINY else 0.0
+    known = deviation(returns, mask) ** 2
+    unforeseen = deviation(returns - values, mask) ** 2
+    return 1 - unforeseen / known if known > TINY else 0.0
 
 
 class Critic(nn.Module):
@@ -252,7 +256,9 @@ class Learner:
             for column in zip(
                 *(
                     self.read(ids_BL[rows], lengths_B[rows], num)
-                    for rows in torch.arange(len(rollouts)).split(at_once)
+                    for rows in torch.arange(len(rollouts), device=device).split(
+                        at_once
+                    )
                 ),
                 strict=True,
             )
@@ -266,7 +272,7 @@ class Learner:
         )
         measured = {
             "kl": float(masked_mean(kl_BT, mask_BT)),
-            "advantage": float(masked_mean(advantages_BT, mask_BT)),
+            "advantage_std": deviation(advantages_BT, mask_BT),
             "explained_variance": explained_variance(values_BT, returns_BT, mask_BT),
         }
         if told.mask_cut:
