@@ -1,8 +1,9 @@
 """PPO as a run: when answers are drawn, which are learnt from, what a checkpoint holds.
 
 The arithmetic is in `ppo`; sampling, rewards and times are those of RLOO and GRPO
-(`training`), the loop, schedules and checkpoints transformers'. An optimizer step learns
-from one minibatch. Answers are drawn every `num_iterations` times `minibatches` steps.
+(`training`), the loop, schedules and checkpoints transformers'. An optimizer step
+learns from one minibatch; answers are drawn every `num_iterations` times `minibatches`
+steps.
 """
 
 import copy
@@ -18,7 +19,7 @@ from runspec import RlhfSpec
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments, default_data_collator
 from trl.trainer.utils import disable_dropout_in_model
 
 from trainer.align.training import without_dropout
@@ -27,12 +28,14 @@ from trainer.rlhf.ppo import (
     Critic,
     Experience,
     Learner,
+    Losses,
     Settings,
     critic_of,
     minibatches,
 )
-from trainer.rlhf.sampling import Rollout, make_sampler, seed_of
-from trainer.rlhf.training import ROLLOUTS, Online, Spent
+from trainer.rlhf.sampling import Rollout, seed_of
+from trainer.rlhf.training import ROLLOUTS, Online, equip
+from trainer.sft.adapters import lora_config
 from trainer.sft.parts import Parts, adapter_of
 
 CRITIC = "critic.safetensors"
@@ -95,16 +98,16 @@ class PpoTrainer(Online, Trainer):
         batch = self.made.pick(self.chosen())
         self.critic.zero_grad(set_to_none=True)
         tokens = batch.mask.sum().clamp(min=1)
-        total = torch.zeros((), device=self.args.device)
+        total: Tensor = torch.zeros((), device=self.args.device)
         rows = torch.arange(len(batch.ids), device=self.args.device)
         parts = rows.tensor_split(min(self.spec.accumulation, len(rows)))
         for part in (batch.pick(one) for one in parts):
             share = float(part.mask.sum() / tokens)
             with self.compute_loss_context_manager():
-                losses = self.learner.losses(part)
-            loss = (losses.policy + losses.value) * share
+                losses: Losses = self.learner.losses(part)
+            loss: Tensor = (losses.policy + losses.value) * share
             self.accelerator.backward(loss)
-            total += loss.detach()
+            total = total + loss.detach()
             for name, value in losses.measured.items():
                 self._noted[name] = self._noted.get(name, 0.0) + value * share
         learnt = int(batch.lengths.sum())
@@ -123,7 +126,7 @@ class PpoTrainer(Online, Trainer):
         return parts[part].to(self.args.device)
 
     def draw_and_reward(self: Any) -> Experience:
-        """Ask the next prompts, and return the answers with all that is known of them."""
+        """Ask the next prompts; return the answers and all that is known of them."""
         size = self.spec.batch_size
         start = self.state.global_step // self._every * size
         asked = [
@@ -141,6 +144,7 @@ class PpoTrainer(Online, Trainer):
         self.spent.rewarding_s += rewarded - began
         at_once = -(-len(rollouts) // (self.spec.minibatches * self.spec.accumulation))
         with self.compute_loss_context_manager():
+            made: Experience
             made, measured = self.learner.experience(
                 rollouts, scored.total, at_once=at_once
             )
@@ -201,7 +205,7 @@ def said_of(rollouts: Sequence[Rollout], rewards_B: Tensor) -> dict[str, float]:
 
 
 def make_ppo(parts: Parts, common: dict[str, Any], pieces: dict[str, Any]) -> Any:
-    """Return the trainer of PPO; the model as it comes is reference and first critic."""
+    """Return the trainer of PPO; the model as it comes is the reference."""
     assert isinstance(parts, OnlineParts)
     spec = parts.spec
     assert isinstance(spec, RlhfSpec)
@@ -214,23 +218,23 @@ def make_ppo(parts: Parts, common: dict[str, Any], pieces: dict[str, Any]) -> An
     else:
         model, adapter = adapter_of(parts, model)
         model = get_peft_model(model, adapter)
-        # The value function learns as the policy does, by small added matrices.
-        added = copy.copy(adapter)
-        added.task_type = TaskType.FEATURE_EXTRACTION
-        critic.body = get_peft_model(critic.body, added)
+        critic.body = adapted_body(critic.body, spec)
     config = TrainingArguments(
         **common | {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 1},
         remove_unused_columns=False,
     )
     order = list(pieces.pop("train_dataset")["prompt"])
     steps = Dataset.from_dict({"step": list(range(spec.max_steps))})
-    made = PpoTrainer(model=model, args=config, train_dataset=steps, **pieces)
+    made = PpoTrainer(
+        model=model,
+        args=config,
+        train_dataset=steps,
+        data_collator=default_data_collator,
+        **pieces,
+    )
     made.spec = spec
     made.order = order
-    made.asked = parts.prompts
-    made.rewards = parts.rewards
-    made.run_seed = spec.seed
-    made.spent = Spent()
+    equip(made, parts)
     made._noted = {}  # noqa: SLF001
     device = made.args.device
     made.learner = Learner(
@@ -239,14 +243,18 @@ def make_ppo(parts: Parts, common: dict[str, Any], pieces: dict[str, Any]) -> An
         None if reference is None else reference.to(device),
         settings_of(spec),
     )
-    made.sampler = make_sampler(
-        made.model,
-        parts.tokenizer,
-        parts.drawing,
-        ends=parts.ends,
-        is_stopped=lambda: made.is_stopped(),
-    )
     return made
+
+
+def adapted_body(body: Any, spec: RlhfSpec) -> nn.Module:
+    """Let a value function learn as the policy does: by matrices added to its layers.
+
+    To all of them: which ones the spec names is said of the policy's, head included.
+    """
+    added = lora_config(spec.model_copy(update={"lora_modules": ()}), body, num_new=0)
+    added.task_type = TaskType.FEATURE_EXTRACTION
+    adapted: nn.Module = get_peft_model(body, added)
+    return adapted
 
 
 def settings_of(spec: RlhfSpec) -> Settings:

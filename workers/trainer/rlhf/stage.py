@@ -28,6 +28,7 @@ NAMES = {
     "clip_ratio/region_mean": "train/clip_share",
     "frac_reward_zero_std": "train/equal_share",
     "advantage_std": "train/advantage_std",
+    "clip_share": "train/clip_share",
     "value_loss": "train/value_loss",
     "value_gradient_norm": "train/value_gradient_norm",
     "explained_variance": "train/explained_variance",

@@ -55,7 +55,9 @@ class Online(Watched):
 
     # What TRL asks for in a step ------------------------------------------------
 
-    def _tokenize_prompts(self, prompts: list[int]) -> tuple[list[list[int]], None, Any]:
+    def _tokenize_prompts(
+        self, prompts: list[int]
+    ) -> tuple[list[list[int]], None, Any]:
         """Return prompts, given by number, as the policy sees them."""
         return [list(self.asked[at].ids) for at in prompts], None, {}
 
@@ -89,9 +91,7 @@ class Online(Watched):
         self._metrics["train"]["advantage_std"].append(spread)
         return found
 
-    def training_step(
-        self: Any, model: nn.Module, inputs: Any, *args: Any
-    ) -> Tensor:
+    def training_step(self: Any, model: nn.Module, inputs: Any, *args: Any) -> Tensor:
         """Train on a part of the answers, and count its tokens and time."""
         spent = self.spent
         apart = spent.sampling_s + spent.rewarding_s
@@ -140,7 +140,9 @@ class Online(Watched):
         if not self._is_between:
             return
         stored = load_file(str(checkpoint / ROLLOUTS), device=str(self.args.device))
-        parts: list[dict[str, Any]] = [{} for _ in range(self.args.steps_per_generation)]
+        parts: list[dict[str, Any]] = [
+            {} for _ in range(self.args.steps_per_generation)
+        ]
         for key, value in stored.items():
             number, _, name = key.partition("/")
             parts[int(number)][name] = value
@@ -205,18 +207,23 @@ def make_online(parts: Parts, common: dict[str, Any], pieces: dict[str, Any]) ->
         peft_config=adapter,
         **pieces,
     )
+    equip(made, parts)
+    return made
+
+
+def equip(made: Any, parts: OnlineParts) -> None:
+    """Give a trainer what it asks, draws with and is rewarded by."""
     made.asked = parts.prompts
     made.rewards = parts.rewards
-    made.run_seed = spec.seed
+    made.run_seed = parts.spec.seed
     made.spent = Spent()
     made.sampler = make_sampler(
         made.model,
         parts.tokenizer,
         parts.drawing,
         ends=parts.ends,
-        is_stopped=lambda: made.is_stopped(),
+        is_stopped=lambda: made.is_stopped(),  # given later, see `build_trainer`
     )
-    return made
 
 
 def named(titles: Sequence[str]) -> list[Callable[..., Any]]:
