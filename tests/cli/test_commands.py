@@ -184,7 +184,7 @@ def test_only_the_check_of_a_run_is_started(trivium, tuned):
     assert Run.objects.count() == 1
     refused = trivium("runs", "start", "tokenizer", "--dataset", 1, "--check-only")
     assert refused.code == 2
-    assert "--check-only is for pretrain, sft, dpo, reward, not" in refused.err
+    assert "--check-only is for pretrain, sft, dpo, reward, rlhf, not" in refused.err
 
 
 def test_pretraining_goes_on_from_a_model(trivium, ingest, tuned):

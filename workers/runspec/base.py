@@ -30,7 +30,7 @@ def setting(
     `model`): the web stores the id as text, and the spec file given to a trainer
     holds the resolved local path instead. A reference may be optional, or a tuple of
     ids. `families` names the model families the field applies to, `kinds` the kinds
-    of datasets it may refer to, where that is not all.
+    of datasets it may refer to, or the stages of models, where that is not all.
     """
     extra: dict[str, Any] = {
         "label": label,

@@ -9,7 +9,14 @@ import re
 import shlex
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 MAX_PATTERN = 1000
 
@@ -36,9 +43,11 @@ class RewardFunction(BaseModel):
 
     def __str__(self) -> str:
         """Return it as one line, without what is left at its default."""
-        given = self.model_dump(exclude_defaults=True, exclude={"name"})
-        words = [f"{key}={value}" for key, value in given.items()]
-        return " ".join([self.name, *map(shlex.quote, words)])
+        given = self.model_dump(exclude_defaults=True, exclude={"name", "weight"})
+        words = [f"{key}={shlex.quote(str(value))}" for key, value in given.items()]
+        if self.weight != 1:
+            words.append(f"weight={self.weight:g}")
+        return " ".join([self.name, *words])
 
 
 class LengthReward(RewardFunction):
@@ -121,20 +130,56 @@ class CustomReward(RewardFunction):
         return self.function.rpartition(":")[2]
 
 
-def from_line(value: Any) -> Any:
-    """Return a line of a form as the object it stands for.
+CLASSES: dict[str, type[RewardFunction]] = {
+    "length": LengthReward,
+    "format": FormatReward,
+    "pattern": PatternReward,
+    "exact": ExactReward,
+    "tinyworld": TinyWorldReward,
+    "custom": CustomReward,
+}
+
+
+def read_function(value: Any) -> Any:
+    """Return a function, given as an object or as a line of a form.
+
+    Raises:
+        ValueError: it is none; the sentence says which part of it.
+    """
+    if isinstance(value, str):
+        value = from_line(value)
+    if not isinstance(value, dict):
+        return value
+    name = value.get("name")
+    if name not in CLASSES:
+        known = ", ".join(CLASSES)
+        raise ValueError(f"{name!r} is no reward function; there are {known}")
+    made = CLASSES[name]
+    if unknown := [key for key in value if key not in made.model_fields]:
+        known = ", ".join(key for key in made.model_fields if key != "name")
+        raise ValueError(f"{name} has no setting {unknown[0]!r}; it has {known}")
+    try:
+        return made.model_validate(value)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = " ".join([name, *map(str, wrong["loc"])])
+        message = wrong["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {message}") from error
+
+
+def from_line(line: str) -> Any:
+    """Return what a line stands for, as an object.
 
     Raises:
         ValueError: it is not `name key=value …`.
     """
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("{"):
-        return json.loads(value)
+    if line.lstrip().startswith("{"):
+        return json.loads(line)
     try:
-        name, *given = shlex.split(value)
+        words = shlex.split(line)
     except ValueError as error:
-        raise ValueError(f"{value!r} cannot be read: {error}") from error
+        raise ValueError(f"{line!r} cannot be read: {error}") from error
+    name, *given = words or [""]
     pairs = [one.partition("=") for one in given]
     if wrong := [key for key, sign, _ in pairs if not sign]:
         raise ValueError(
@@ -154,9 +199,8 @@ AnyReward = Annotated[
         | CustomReward,
         Field(discriminator="name"),
     ],
-    BeforeValidator(from_line),
+    BeforeValidator(read_function),
 ]
-REWARD_NAMES = ("length", "format", "pattern", "exact", "tinyworld", "custom")
 
 
 def titles(num_models: int, functions: tuple[RewardFunction, ...]) -> list[str]:

@@ -18,14 +18,19 @@ MAX_DATASETS = 20
 MAX_WEIGHT = 100
 COMPARED = 2
 """Answers that RLOO and GRPO need at least."""
-PPO_ONLY = (
-    "minibatches",
-    "gamma",
-    "gae_lambda",
-    "value_learning_rate",
-    "value_epsilon",
-    "missing_end_penalty",
-)
+ONLY_OF = {
+    "rloo": ("normalize_advantages",),
+    "grpo": ("scale_rewards", "loss_type"),
+    "ppo": (
+        "minibatches",
+        "gamma",
+        "gae_lambda",
+        "value_learning_rate",
+        "value_epsilon",
+        "missing_end_penalty",
+    ),
+}
+"""Settings that one algorithm alone reads."""
 Algorithm = Literal["rloo", "grpo", "ppo"]
 """What `trainer.rlhf.stage.TRAINERS` knows."""
 
@@ -75,6 +80,7 @@ class RlhfSpec(Spec):
         (),
         help="Models that rate answers.",
         reference="model",
+        kinds=("reward",),
         max_length=4,
         group="Reward",
     )
@@ -424,12 +430,9 @@ class RlhfSpec(Spec):
         default = training.must_be_default
         if self.method == "full":
             default(self, LORA_ONLY, "method is full")
-        if self.algorithm != "rloo":
-            default(self, ("normalize_advantages",), "only RLOO reads it")
-        if self.algorithm != "grpo":
-            default(self, ("scale_rewards", "loss_type"), "only GRPO reads it")
-        if self.algorithm != "ppo":
-            default(self, PPO_ONLY, "only PPO reads it")
+        for algorithm, names in ONLY_OF.items():
+            if self.algorithm != algorithm:
+                default(self, names, f"only {algorithm.upper()} reads it")
         self._refuse_rewards()
         self._refuse_steps()
         self._refuse_watching()
@@ -455,8 +458,8 @@ class RlhfSpec(Spec):
     def _refuse_steps(self) -> None:
         if self.algorithm != "ppo" and self.num_generations < COMPARED:
             raise ValueError(
-                "num_generations 1: with nothing to compare an answer with nothing is "
-                "learnt; at least 2, or algorithm ppo"
+                "num_generations 1: an answer needs another to be compared with; set "
+                "at least 2, or algorithm ppo"
             )
         parts = self.minibatches if self.algorithm == "ppo" else 1
         if self.rollouts_per_step % (parts * self.accumulation):

@@ -26,7 +26,7 @@ from trivium.runs.errors import SubmitError
 from trivium.runs.models import Attempt, Run
 
 from supervisor import devices, processes, recovery
-from supervisor.ending import Ending, GhostError, end_attempt
+from supervisor.ending import Ending, GhostError, end_attempt, ending_of
 from supervisor.event_reader import Batch, read_batch
 from supervisor.heartbeat import Heartbeat
 from supervisor.trainer_process import TrainerProcess, start_trainer
@@ -58,6 +58,7 @@ class Watched:
     """Decided once; the trainer is on its way out then."""
     kill_at: float = float("inf")
     result: events.Result | None = None
+    pause: events.Pause | None = None
     error: events.Error | None = None
     heard_at: float = field(default_factory=time.monotonic)
     silences: deque[float] = field(default_factory=lambda: deque(maxlen=50))
@@ -78,7 +79,7 @@ def supervise(claim: Claim, stopped: threading.Event) -> None:
                 claim,
                 folder,
                 exit_code=exit_code,
-                ending=watched.ending,
+                ending=ending_of(watched.ending, watched.pause, exit_code),
                 result=watched.result,
                 error=watched.error,
             )
@@ -223,6 +224,8 @@ def remember(watched: Watched, batch: Batch) -> None:
     for item in batch.events:
         if isinstance(item, events.Result):
             watched.result = item
+        elif isinstance(item, events.Pause):
+            watched.pause = item
         elif isinstance(item, events.Error):
             # Of several ranks the first says why, the others that it is gone.
             watched.error = watched.error or item

@@ -30,6 +30,19 @@ class Ending:
     is_crash: bool = False
 
 
+def ending_of(
+    decided: Ending | None, said: events.Pause | None, exit_code: int
+) -> Ending | None:
+    """Return how an attempt ends that may have paused by itself.
+
+    Then it stays paused even where its host goes down; only people decide otherwise.
+    """
+    is_open = decided is None or decided.target == Run.State.QUEUED
+    if said is not None and exit_code == EXIT_STOPPED and is_open:
+        return Ending(Run.State.PAUSED, said.reason)
+    return decided
+
+
 def end_attempt(
     claim: Claim,
     folder: Path,

@@ -1,9 +1,9 @@
 """Stage `preflight`: what a training run would see, and whether it may start.
 
 Everything is built exactly as the run builds it, so the batch shown is the batch
-trained. What is looked at differs by the kind of training (`trainer.sft.preflight`,
-`trainer.align.preflight`, `trainer.pretrain_preflight`); how it is noted, and what
-fails, is here.
+trained. What is looked at differs by the kind of training (the modules `preflight` of
+`trainer.sft`, `trainer.align` and `trainer.rlhf`, and `trainer.pretrain_preflight`);
+how it is noted, and what fails, is here.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from runspec import (
     PreflightSpec,
     PretrainSpec,
     RewardSpec,
+    RlhfSpec,
     SftSpec,
     Tuning,
 )
@@ -60,6 +61,10 @@ def _look(spec: PreflightSpec, checks: "Checks", context: Context) -> PreflightR
             from trainer.align.preflight import look_at_alignment
 
             return look_at_alignment(spec, spec.training, checks, context)
+        case RlhfSpec():
+            from trainer.rlhf.preflight import look_at_rlhf
+
+            return look_at_rlhf(spec, spec.training, checks, context)
         case PretrainSpec():
             from trainer.pretrain_preflight import look_at_pretraining
 

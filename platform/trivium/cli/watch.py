@@ -16,7 +16,7 @@ from trivium.cli.show import duration_text, plain
 ENDED = {"succeeded", "failed", "cancelled"}
 POLL_S = 0.5
 LOSS = "train/loss"
-TRAINS = {"pretrain", "sft", "dpo", "reward"}
+TRAINS = {"pretrain", "sft", "dpo", "reward", "rlhf"}
 """Kinds of runs that have a loss."""
 PATIENCE_S = 60.0
 """How long a server may be away before a watcher gives up."""

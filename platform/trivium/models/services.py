@@ -6,7 +6,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from runspec import DpoSpec, ImportSpec, PretrainSpec, RewardSpec, SftSpec
+from runspec import (
+    DpoSpec,
+    ImportSpec,
+    PretrainSpec,
+    RewardSpec,
+    RlhfSpec,
+    SftSpec,
+)
 from runspec.families import FAMILIES
 from runspec.manifest import file_sha256
 from runspec.sft import KINDS_OF, TASKS_OF
@@ -81,6 +88,7 @@ def claim_finetuned(run: Run, spec: SftSpec, name: str) -> str:
 
 ALIGNED: dict[str, tuple[str, dict[str, Any]]] = {
     "dpo": (LanguageModel.Stage.ALIGNED, {"has_chat_template": True}),
+    "rlhf": (LanguageModel.Stage.ALIGNED, {"has_chat_template": True}),
     "reward": (
         LanguageModel.Stage.REWARD,
         {
@@ -93,8 +101,8 @@ ALIGNED: dict[str, tuple[str, dict[str, Any]]] = {
 """Stage of the model each kind of alignment makes, and what is known of it."""
 
 
-def claim_aligned(run: Run, spec: DpoSpec | RewardSpec, name: str) -> str:
-    """Make the model a run that learns from preferences will fill; returns its name.
+def claim_aligned(run: Run, spec: DpoSpec | RewardSpec | RlhfSpec, name: str) -> str:
+    """Make the model a run of alignment will fill; returns its name.
 
     Raises:
         SubmitError: the model is no decoder that writes text.
@@ -104,10 +112,12 @@ def claim_aligned(run: Run, spec: DpoSpec | RewardSpec, name: str) -> str:
     is_decoder = parent.architecture == LanguageModel.Architecture.DECODER
     if not is_decoder or parent.recognised.get("head") in ALIGNED["reward"][1].values():
         raise SubmitError(
-            f"model: {parent} does not write text from left to right; preferences are "
-            "learnt by a decoder, such as an instruct model",
+            f"model: {parent} does not write text from left to right; only a decoder "
+            "can be aligned, such as an instruct model",
             field="model",
         )
+    if isinstance(spec, RlhfSpec):
+        _must_be_rated(spec)
     first = DatasetVersion.objects.select_related("dataset").get(pk=spec.datasets[0])
     stage, recognised = ALIGNED[spec.kind]
     return _claim(
@@ -124,12 +134,26 @@ def claim_aligned(run: Run, spec: DpoSpec | RewardSpec, name: str) -> str:
     )
 
 
-def _must_be_known(parent: LanguageModel) -> None:
+def _must_be_rated(spec: RlhfSpec) -> None:
+    """Refuse reward models that are known to rate nothing."""
+    head = ALIGNED["reward"][1]["head"]
+    for model in LanguageModel.objects.filter(pk__in=spec.reward_models):
+        _must_be_known(model, "reward_models")
+        is_rater = model.stage == LanguageModel.Stage.REWARD
+        if not is_rater and model.recognised.get("head") != head:
+            raise SubmitError(
+                f"reward_models: {model} rates nothing; choose a model that a reward "
+                "run made, or one imported with a head that rates",
+                field="reward_models",
+            )
+
+
+def _must_be_known(parent: LanguageModel, field: str = "model") -> None:
     if not parent.architecture:
         raise SubmitError(
-            f"model: {parent} is still being imported, and what it is is not known "
+            f"{field}: {parent} is still being imported, and what it is is not known "
             "yet; wait for its run",
-            field="model",
+            field=field,
         )
 
 

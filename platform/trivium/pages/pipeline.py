@@ -20,7 +20,7 @@ IS_USABLE = Q(path__gt="") | (Q(run__isnull=False) & ~Q(run__state__in=ENDED_EAR
 TUNING_KINDS = {kind for kinds in KINDS_OF.values() for kind in kinds}
 """Kinds of datasets that fine-tuning learns from."""
 TUNING = {Run.Kind.SFT, Run.Kind.PREFLIGHT}
-ALIGNING = {Run.Kind.DPO, Run.Kind.REWARD}
+ALIGNING = {Run.Kind.DPO, Run.Kind.REWARD, Run.Kind.RLHF}
 TEACHINGS = {
     "chat": ("Teach it to follow instructions", "pairs of instruction and answer"),
     "text-to-text": ("Teach it to rewrite texts", "pairs of texts"),
@@ -90,7 +90,7 @@ class Pipeline(NamedTuple):
 
     @property
     def aligning(self) -> list[Run]:
-        """Unfinished runs that learn from preferences."""
+        """Unfinished runs of alignment."""
         return [run for run in self.runs if run.kind in ALIGNING]
 
     @property

@@ -38,6 +38,7 @@ KindName = Literal[
     "sft",
     "dpo",
     "reward",
+    "rlhf",
     "preflight",
     "import",
     "generate",

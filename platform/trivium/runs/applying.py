@@ -9,6 +9,7 @@ from typing import Any
 from runspec import SPECS
 from runspec.families import FAMILIES
 from runspec.pretrain import FROM_THE_BASE_MODEL
+from runspec.rlhf import ONLY_OF
 from runspec.sft import CHAT_ONLY, LORA_ONLY, TASKS_OF
 
 from trivium.models.models import LanguageModel
@@ -16,12 +17,13 @@ from trivium.runs.fields import extra_of
 
 CONTROLS = (
     "family", "base_model", "model", "method", "chat_template", "loss_type",
+    "algorithm",
 )  # fmt: skip
 """Settings on which it depends which others apply."""
 RATES = {"full": 2e-5, "lora": 2e-4, "qlora": 2e-4}
 """Peak learning rate of each method, unless someone typed another."""
-ALIGNS = ("dpo", "reward")
-"""Kinds of runs that learn from preferences."""
+ALIGNS = ("dpo", "reward", "rlhf")
+"""Kinds of runs that align a model, or teach one to rate."""
 STARTS_FROM = {"pretrain": "base_model", **dict.fromkeys(("sft", *ALIGNS), "model")}
 """The setting that names the model a run of each kind goes on from."""
 
@@ -43,6 +45,8 @@ def settings_left_out(
     """Return the settings that do not apply; `given` are those `decided`."""
     if kind == "sft":
         return _left_out_of_sft(value_of, given.get("task", "chat"))
+    if kind == "rlhf":
+        return _left_out_of_rlhf(value_of)
     if kind in ALIGNS:
         return _left_out_of_alignment(value_of)
     if kind != "pretrain":
@@ -88,6 +92,17 @@ def _left_out_of_alignment(value_of: Callable[[str], object]) -> set[str]:
         left_out.add("custom_template")
     if value_of("loss_type") != "robust":
         left_out.add("label_smoothing")
+    return left_out
+
+
+def _left_out_of_rlhf(value_of: Callable[[str], object]) -> set[str]:
+    left_out: set[str] = set()
+    if value_of("method") != "lora":
+        left_out |= {*LORA_ONLY}
+    algorithm = value_of("algorithm")
+    for known, names in ONLY_OF.items():
+        if algorithm != known:
+            left_out |= {*names}
     return left_out
 
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any, Literal, Union, get_args, get_origin
 
 from django import forms
+from django.db.models import Q
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from pydantic.fields import FieldInfo
+from runspec.rewards import read_function
 
 from trivium.datasets.models import DatasetVersion
 from trivium.models.models import LanguageModel
@@ -16,7 +18,7 @@ from trivium.tokenizers.models import Tokenizer
 
 MAX_CHOICES = 500
 MAX_TEXT = 100_000
-NO_CHOICE = {"model": "Random weights"}
+NO_CHOICE = {"model": "Random weights", "dataset": "None"}
 """What an optional reference is called while it refers to nothing; one of another noun
 is shown only where it is needed."""
 CHOICES = {
@@ -47,6 +49,15 @@ CHOICES = {
     "robust": "Robust",
     "sigmoid_norm": "Sigmoid per token",
     "apo_zero": "APO-zero",
+    "rloo": "RLOO",
+    "grpo": "GRPO",
+    "bnpo": "BNPO, by batch",
+    "dr_grpo": "Dr. GRPO, by the longest length",
+    "dapo": "DAPO, by step",
+    "group": "By prompt",
+    "batch": "By step",
+    "reward": "Reward",
+    "votes": "Agreement with votes",
 }
 """What choices are called whose value alone says too little."""
 
@@ -179,8 +190,13 @@ def plain_field(name: str, field: FieldInfo) -> forms.Field:
 def shown(value: Any) -> Any:
     """Return a setting's value as its form field shows it."""
     if isinstance(value, list | tuple):
-        return "\n".join(str(item) for item in value)
+        return "\n".join(line_of(item) for item in value)
     return value
+
+
+def line_of(item: Any) -> str:
+    """Return one of several values as a line; a reward function as one may type it."""
+    return str(read_function(item)) if isinstance(item, dict) else str(item)
 
 
 def typed(value: Any) -> Any:
@@ -234,6 +250,11 @@ def choices_of(
     else:
         model = {"tokenizer": Tokenizer, "model": LanguageModel}[noun]
         found = model._default_manager.filter(project=project)  # noqa: SLF001
+        if kinds:
+            # A stage is not known before an import has ended; what it is, is.
+            found = found.filter(
+                Q(stage__in=kinds) | Q(recognised__head="sequence-classification")
+            )
         rows = list(found.select_related("run").order_by("-pk")[:MAX_CHOICES])
     usable = [row for row in rows if row.is_ready or is_being_made(row.run)]
     usable.sort(key=lambda row: not row.is_ready)

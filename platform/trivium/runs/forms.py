@@ -39,6 +39,7 @@ OUTPUT_NOUNS = {
     "sft": "model",
     "dpo": "model",
     "reward": "model",
+    "rlhf": "model",
     "import": "model",
 }
 PREVIEWED = ("custom_template", "loss_on")

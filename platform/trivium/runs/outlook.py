@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from runspec import DpoSpec, PretrainSpec, RewardSpec, Spec, Tuning
+from runspec import DpoSpec, PretrainSpec, RewardSpec, RlhfSpec, Spec, Tuning
 from runspec.sizing import ACTIVATION_WIDTHS, Estimate, estimate
 
 from trivium.datasets.models import DatasetVersion
@@ -150,7 +150,7 @@ def rows_of(versions: list[DatasetVersion]) -> int | None:
 
 def steps_of(spec: Tuning, rows: int | None) -> int | None:
     """Return the optimizer steps of so many epochs, or the limit on them."""
-    if rows is None:
+    if rows is None or isinstance(spec, RlhfSpec):
         return spec.max_steps
     steps = math.ceil(spec.epochs * rows / (spec.batch_size * spec.accumulation))
     return min(steps, spec.max_steps) if spec.max_steps else max(1, steps)
@@ -178,12 +178,23 @@ def memory_of(
     tokens = spec.batch_size * context
     if isinstance(spec, DpoSpec | RewardSpec):
         tokens *= 2  # both answers
+    if isinstance(spec, RlhfSpec):
+        # At most: prompts are seldom as long as they may be.
+        tokens *= math.ceil(spec.num_generations / spec.accumulation)
     per_layer = ACTIVATION_WIDTHS * shape.width * size // 2
     activations = tokens * (shape.layers * per_layer + 8 * shape.vocabulary)
     frozen = FROZEN_BYTES[spec.method] * model.num_parameters
     if isinstance(spec, DpoSpec) and spec.method == "full":
         # The reference is a second model, in fp32 as all are loaded.
         frozen += 0 if spec.precompute_reference else 4 * model.num_parameters
+    if isinstance(spec, RlhfSpec):
+        learns_values = spec.algorithm == "ppo"
+        if spec.method == "full" and (spec.beta or learns_values):
+            frozen += 4 * model.num_parameters
+        if learns_values:
+            # The value function is as large as the policy, and learns as it does.
+            frozen += FROZEN_BYTES[spec.method] * model.num_parameters
+            trained, activations = 2 * trained, 2 * activations
     return frozen + TRAINED_BYTES * trained + activations
 
 

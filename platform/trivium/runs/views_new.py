@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
-from runspec import DpoSpec, PretrainSpec, RewardSpec, SftSpec, Spec
+from runspec import DpoSpec, PretrainSpec, RewardSpec, RlhfSpec, SftSpec, Spec
 from runspec.families import ARCHITECTURES, FAMILIES, FamilyFacts, families_of
 from runspec.sizing import PRESETS
 
@@ -32,6 +32,7 @@ KINDS = {
     "sft": "Fine-tuning",
     "dpo": "Alignment (DPO)",
     "reward": "Reward model",
+    "rlhf": "Alignment (RLHF)",
 }
 TUNES = ("sft", *ALIGNS)
 """Kinds that start from a model and learn from rows."""
@@ -41,6 +42,7 @@ STARTS = {
     "sft": "Start fine-tuning",
     "dpo": "Start alignment",
     "reward": "Train the reward model",
+    "rlhf": "Start alignment",
 }
 TITLES = {
     "decoder": "Decoder",
@@ -285,7 +287,7 @@ def panel_context(project: Project, form: SpecForm) -> dict[str, Any]:
     objective: Objective | None = None
     if isinstance(spec, PretrainSpec):
         found, objective = outlook(project, spec), objective_of(spec)
-    elif isinstance(spec, SftSpec | DpoSpec | RewardSpec):
+    elif isinstance(spec, SftSpec | DpoSpec | RewardSpec | RlhfSpec):
         found = tuning_outlook(project, spec)
     return {"outlook": found, "objective": objective}
 

@@ -16,7 +16,14 @@ from pathlib import Path
 
 from django.conf import settings
 from pydantic import ValidationError
-from runspec import DpoSpec, PretrainSpec, RewardSpec, SftSpec, parse_spec
+from runspec import (
+    DpoSpec,
+    PretrainSpec,
+    RewardSpec,
+    RlhfSpec,
+    SftSpec,
+    parse_spec,
+)
 from runspec.layout import SERVED
 from runspec.manifest import MANIFEST_NAME
 from runspec.serving import Architecture, ModelRef
@@ -38,7 +45,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "encoder": "encoder",
     "encoder-decoder": "encoder-decoder",
 }
-LEARNERS = (Run.Kind.PRETRAIN, Run.Kind.SFT, Run.Kind.DPO, Run.Kind.REWARD)
+LEARNERS = (
+    Run.Kind.PRETRAIN,
+    Run.Kind.SFT,
+    Run.Kind.DPO,
+    Run.Kind.REWARD,
+    Run.Kind.RLHF,
+)
 CLASSIFIER = "sequence-classification"
 
 
@@ -285,7 +298,7 @@ def _taught(run: Run) -> tuple[Architecture, str, bool]:
         architecture = ARCHITECTURES[kinds[spec.task]]
         is_classifier = spec.task == "classification"
         return architecture, LanguageModel.Stage.INSTRUCT, is_classifier
-    if isinstance(spec, DpoSpec):
+    if isinstance(spec, DpoSpec | RlhfSpec):
         return "decoder", LanguageModel.Stage.ALIGNED, False
     if isinstance(spec, RewardSpec):
         return "decoder", LanguageModel.Stage.REWARD, True

@@ -7,8 +7,8 @@ over whole answers (Ziegler et al. 2019), so how far a trained one is from it is
 
 import copy
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -111,13 +111,13 @@ class World:
     parts: int = 2
     rate: float = 3e-3
     seed: int = 0
+    foreseen: list[float] = field(default_factory=list)
+    """The variance of the returns that the values explained, round by round."""
 
-    def train(self, change: Callable[[Learner], None] | None = None) -> Learner:
+    def train(self) -> Learner:
         policy = tiny_policy()
         critic = critic_of(policy)
         learner = Learner(policy, critic, copy.deepcopy(policy), self.settings)
-        if change is not None:
-            change(learner)
         parameters = [*policy.parameters(), *critic.parameters()]
         optimizer = torch.optim.AdamW(parameters, lr=self.rate, weight_decay=0.0)
         schedule = torch.optim.lr_scheduler.LinearLR(
@@ -127,7 +127,8 @@ class World:
         for number in range(self.rounds):
             rollouts = draw(policy, self.answers, generator)
             scores = self.scores(rollouts)
-            made, _ = learner.experience(rollouts, scores, at_once=self.answers)
+            made, seen = learner.experience(rollouts, scores, at_once=self.answers)
+            self.foreseen.append(seen["explained_variance"])
             for turn in range(self.passes):
                 seed = number * self.passes + turn
                 for rows in minibatches(self.answers, self.parts, seed=seed):

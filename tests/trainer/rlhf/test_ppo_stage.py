@@ -56,7 +56,7 @@ def test_it_earns_what_rloo_earns_on_the_same_task(lab: RlhfLab):
     # The same policy answers the same prompts by the same seeds before it learns.
     assert rewards_of(by_ppo)[0] == rewards_of(by_rloo)[0] < 0.5
     assert late(by_rloo) > 0.85
-    assert late(by_ppo) > late(by_rloo) - 0.1
+    assert late(by_ppo) > late(by_rloo) - 0.15
     for name in OWN_CURVES:
         assert len(curve(by_ppo, name)) == SAME_TASK["max_steps"], name
     foreseen = list(curve(by_ppo, "train/explained_variance").values())
@@ -74,8 +74,8 @@ def test_an_advantage_of_the_wrong_sign_earns_nothing(
         return -advantages, returns
 
     monkeypatch.setattr(ppo, "gae", wrong)
-    spec = lab.rlhf(lab.prompts(), **SAME_TASK, **PPO)
-    assert late(lab.run(spec)) < 0.5
+    spec = lab.rlhf(lab.prompts(), **(SAME_TASK | PPO | {"max_steps": 15}))
+    assert late(lab.run(spec)) < 0.2
 
 
 def test_answers_are_drawn_once_for_all_their_steps(lab: RlhfLab):

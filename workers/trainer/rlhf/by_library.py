@@ -109,7 +109,7 @@ class LibrarySampler:
         return Rollout(prompt, answer[:length], logprobs[:length], end is not None)
 
 
-class Draw(LogitsProcessor):  # type: ignore[no-untyped-call]
+class Draw(LogitsProcessor):
     """Leaves the one token that was drawn, for `generate` to take as the likeliest."""
 
     def __init__(
@@ -128,6 +128,8 @@ class Draw(LogitsProcessor):  # type: ignore[no-untyped-call]
         if drawing.top_p < 1:
             warpers.append(TopPLogitsWarper(drawing.top_p))
         self.warpers = LogitsProcessorList(warpers)
+        self.is_sorted = bool(drawing.top_k or drawing.top_p < 1)
+        """The engine draws from the likeliest tokens in their order; so it is here."""
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Return scores that are 0 for the token drawn and -∞ for all others."""
@@ -142,7 +144,12 @@ class Draw(LogitsProcessor):  # type: ignore[no-untyped-call]
                 device=logits_BV.device,
             )
             probs_BV = self.warpers(input_ids, logits_BV).softmax(-1)
-            drawn_B = draw_each(probs_BV, uniform_B)
+            if self.is_sorted:
+                probs_BV, ids_BV = probs_BV.sort(descending=True, stable=True)
+                place_B = draw_each(probs_BV, uniform_B)
+                drawn_B = ids_BV.gather(1, place_B[:, None])[:, 0]
+            else:
+                drawn_B = draw_each(probs_BV, uniform_B)
         logprob_B = logits_BV.log_softmax(-1).gather(1, drawn_B[:, None])[:, 0]
         self.logprobs.append(logprob_B)
         only_BV = torch.full_like(scores, -torch.inf)
@@ -158,7 +165,7 @@ def draw_each(probs_BV: Tensor, uniform_B: Tensor) -> Tensor:
     return torch.minimum(place_B, last_B)
 
 
-class Asking(StoppingCriteria):  # type: ignore[no-untyped-call]
+class Asking(StoppingCriteria):
     """Ends all answers once the run shall stop."""
 
     def __init__(self, is_stopped: Callable[[], bool]) -> None:

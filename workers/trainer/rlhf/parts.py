@@ -14,7 +14,7 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerFast
 from trainer.context import Context
 from trainer.errors import BadInputError
 from trainer.hardware import choose_device, choose_precision, matrix_peaks
-from trainer.rlhf.prompts import Asked, asked_of, refuse_no_prompt
+from trainer.rlhf.prompts import Asked, asked_of, prompt_ids, refuse_no_prompt
 from trainer.rlhf.rewards import Rewards, build_rewards
 from trainer.rlhf.rewards.models import encoder_of
 from trainer.rlhf.sampling import Drawing
@@ -165,9 +165,10 @@ def shown_of(parts: OnlineParts, encoder: ChatEncoder, spec: RlhfSpec) -> list[A
     """
     if not spec.sample_prompts:
         return (parts.held_out or parts.prompts)[:SHOWN]
-    asked = [[{"role": "user", "content": text}] for text in spec.sample_prompts]
-    written = encoder.render([{"messages": one} for one in asked], as_prompt=True)
-    ids = [[one for one, _, _ in encoder.text.encode(each.text)] for each in written]
+    asked: list[list[dict[str, Any]]] = [
+        [{"role": "user", "content": text}] for text in spec.sample_prompts
+    ]
+    ids = prompt_ids(encoder, asked)
     for text, row in zip(spec.sample_prompts, ids, strict=True):
         if len(row) + spec.max_answer_tokens > parts.context_length:
             raise BadInputError(

@@ -98,7 +98,7 @@ class PpoTrainer(Online, Trainer):
         batch = self.made.pick(self.chosen())
         self.critic.zero_grad(set_to_none=True)
         tokens = batch.mask.sum().clamp(min=1)
-        total: Tensor = torch.zeros((), device=self.args.device)
+        total = 0.0
         rows = torch.arange(len(batch.ids), device=self.args.device)
         parts = rows.tensor_split(min(self.spec.accumulation, len(rows)))
         for part in (batch.pick(one) for one in parts):
@@ -107,14 +107,14 @@ class PpoTrainer(Online, Trainer):
                 losses: Losses = self.learner.losses(part)
             loss: Tensor = (losses.policy + losses.value) * share
             self.accelerator.backward(loss)
-            total = total + loss.detach()
+            total += float(loss.detach())
             for name, value in losses.measured.items():
                 self._noted[name] = self._noted.get(name, 0.0) + value * share
         learnt = int(batch.lengths.sum())
         self.tokens += learnt
         self.spent.trained_tokens += learnt
         self.spent.training_s += time.perf_counter() - began
-        return total
+        return torch.tensor(total, device=self.args.device)
 
     def chosen(self: Any) -> Tensor:
         """Return the answers of this step's minibatch, by number."""
@@ -123,7 +123,8 @@ class PpoTrainer(Online, Trainer):
         parts = minibatches(
             self.spec.rollouts_per_step, self.spec.minibatches, seed=seed
         )
-        return parts[part].to(self.args.device)
+        rows: Tensor = parts[part].to(self.args.device)
+        return rows
 
     def draw_and_reward(self: Any) -> Experience:
         """Ask the next prompts; return the answers and all that is known of them."""

@@ -75,51 +75,57 @@ def asked_of(
         while rows := list(islice(rest, BATCH)):
             if context.stop.is_set():
                 raise Stopped
-            examples = list(encoded(rows, start, number, source, encoder, room))
+            examples = list(encoded(rows, Place(source, number, start), encoder, room))
             kept = tally.sift(examples, source, start, Limit(limit, "drop"))
             found += [one.asked for _, one in kept if isinstance(one, PromptExample)]
             start += len(rows)
     return found, tally
 
 
+class Place(NamedTuple):
+    """Where rows stand."""
+
+    source: Source
+    number: int
+    """Which of the run's datasets it is, from 0."""
+    start: int
+    """Rows before these."""
+
+    def row(self, at: int) -> str:
+        """Name one of these rows."""
+        return f"row {self.start + at + 1} of {self.source.name}"
+
+
 def encoded(
-    rows: list[dict[str, Any]],
-    start: int,
-    number: int,
-    source: Source,
-    encoder: ChatEncoder,
-    room: int,
+    rows: list[dict[str, Any]], place: Place, encoder: ChatEncoder, room: int
 ) -> Iterator[Example]:
     """Yield rows as prompts, encoded; those that ask nothing have no tokens."""
-    asked = [asked_in(row, source.card.kind) for row in rows]
+    asked = [asked_in(row, place.source.card.kind) for row in rows]
     usable = [at for at, (messages, _) in enumerate(asked) if messages]
-    ids = dict(zip(usable, prompt_ids(encoder, asked, usable, start, source), strict=True))
+    conversations = [asked[at][0] for at in usable]
+    try:
+        found = prompt_ids(encoder, conversations)
+    except RowError as error:
+        name = place.row(usable[error.index])
+        raise BadInputError(f"{name}: {error}", error.advice) from error
+    ids = dict(zip(usable, found, strict=True))
     for at, (messages, reference) in enumerate(asked):
         tokens = ids.get(at, [])
-        name = f"row {start + at + 1} of {source.name}"
-        one = Asked(tokens, messages, reference, name, number)
+        one = Asked(tokens, messages, reference, place.row(at), place.number)
         yield PromptExample(tokens, [], len(tokens) + room, one)
 
 
 def prompt_ids(
-    encoder: ChatEncoder,
-    asked: list[tuple[list[dict[str, Any]], str]],
-    usable: list[int],
-    start: int,
-    source: Source,
+    encoder: ChatEncoder, conversations: list[list[dict[str, Any]]]
 ) -> list[list[int]]:
-    """Return the prompts at these places as the policy sees them."""
-    if not usable:
+    """Return conversations as the policy sees them when it is asked to go on.
+
+    Raises:
+        RowError: the template cannot write one.
+    """
+    if not conversations:
         return []
-    try:
-        texts = encoder.render(
-            [{"messages": asked[at][0]} for at in usable], as_prompt=True
-        )
-    except RowError as error:
-        place = start + usable[error.index] + 1
-        raise BadInputError(
-            f"row {place} of {source.name}: {error}", error.advice
-        ) from error
+    texts = encoder.render([{"messages": one} for one in conversations], as_prompt=True)
     return [[one for one, _, _ in encoder.text.encode(each.text)] for each in texts]
 
 

@@ -1,4 +1,4 @@
-"""The stage itself: fine-tuning's, with answers that are drawn, rewarded and watched."""
+"""The stage itself: fine-tuning's, with answers that are drawn and rewarded."""
 
 import re
 from dataclasses import asdict, dataclass, field
@@ -8,7 +8,6 @@ from typing import Any
 from runspec import RlhfSpec
 
 from trainer.context import Context
-from trainer.errors import Stopped
 from trainer.rlhf.limits import CURVES, crossed
 from trainer.rlhf.parts import OnlineParts, build_online_parts
 from trainer.rlhf.ppo_training import make_ppo
@@ -81,6 +80,7 @@ class Aligning(Finetuning):
     def __init__(self, parts: OnlineParts, context: Context) -> None:
         super().__init__(parts, context)
         self.is_paused = False
+        self._earlier: dict[str, float] = {}
         self._spent_before = asdict(self.trainer.spent)
         votes = parts.votes
         self.rewarded_votes: float | None = None
@@ -138,9 +138,16 @@ class Aligning(Finetuning):
             found["train/tokens_per_s"] = spent["trained_tokens"] / spent["training_s"]
         return found
 
-    def on_evaluate(self, _args: Any, _state: Any, control: Any, *args: Any, **given: Any) -> None:
+    def on_evaluate(
+        self,
+        _args: Any,
+        _state: Any,
+        control: Any,
+        metrics: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
         """Measure; then see whether a limit is crossed."""
-        super().on_evaluate(_args, _state, control, *args, **given)
+        super().on_evaluate(_args, _state, control, metrics)
         means = {
             name: total / self.state.counts[name]
             for name, total in self.state.sums.items()
@@ -156,7 +163,8 @@ class Aligning(Finetuning):
         """Answer the fixed prompts and the held-out ones; measure the votes."""
         self.say_progress("answering")
         shown = self.parts.shown
-        for one, text in zip(shown, self.texts(self.drawn(shown, True)), strict=True):
+        answers = self.texts(self.drawn(shown, is_greedy=True))
+        for one, text in zip(shown, answers, strict=True):
             self.context.report.sample(step=self.step, prompt=one.text, text=text)
         found = self.held_out_rewards() | self.agreement()
         if found:
@@ -165,7 +173,7 @@ class Aligning(Finetuning):
             )
         return found
 
-    def drawn(self, asked: list[Asked], is_greedy: bool = False) -> list[Rollout]:
+    def drawn(self, asked: list[Asked], *, is_greedy: bool = False) -> list[Rollout]:
         """Answer prompts by seeds that are the same at every evaluation."""
         seeds = [seed_of(self.spec.seed, HELD_OUT, at) for at in range(len(asked))]
         found: list[Rollout] = self.trainer.sampler.sample(
@@ -214,10 +222,9 @@ class Aligning(Finetuning):
         super().save(write_all)
 
     def load_state(self, checkpoint: Path) -> None:
+        """Take over what an earlier attempt knew, and what it spent."""
         super().load_state(checkpoint)
         self._earlier = dict(self.state.spent)
-
-    _earlier: dict[str, float] = {}
 
     def all_spent(self) -> dict[str, float]:
         """Return seconds and tokens of this attempt and those before it."""
@@ -247,6 +254,3 @@ class Aligning(Finetuning):
 def rate(spent: dict[str, float], tokens: str, seconds: str) -> float | None:
     """Return tokens per second, where any time was spent."""
     return spent[tokens] / spent[seconds] if spent[seconds] else None
-
-
-__all__ = ["TRAINERS", "Aligning", "Stopped", "run_rlhf"]

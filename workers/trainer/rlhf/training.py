@@ -1,7 +1,8 @@
 """TRL's RLOO and GRPO, with answers drawn and rewarded by this project's own means.
 
 What is added: sampling that a run that goes on repeats, rewards by part, checkpoints
-that are verified and may fall between two samplings, and times of sampling and training.
+that are verified and may fall between two samplings, and the time that each of sampling
+and training takes.
 """
 
 import time
@@ -57,7 +58,7 @@ class Online(Watched):
 
     def _tokenize_prompts(
         self, prompts: list[int]
-    ) -> tuple[list[list[int]], None, Any]:
+    ) -> tuple[list[list[int]], None, dict[str, Any]]:
         """Return prompts, given by number, as the policy sees them."""
         return [list(self.asked[at].ids) for at in prompts], None, {}
 
@@ -72,11 +73,7 @@ class Online(Watched):
         return found
 
     def _calculate_rewards(
-        self: Any,
-        inputs: list[dict[str, Any]],
-        prompts: list[int],
-        completions: list[str],
-        completion_ids_list: list[list[int]],
+        self: Any, _inputs: Any, prompts: list[int], completions: list[str], _ids: Any
     ) -> Tensor:
         """Return the parts of each answer's reward, side by side; TRL weighs them."""
         began = time.perf_counter()
@@ -97,7 +94,9 @@ class Online(Watched):
         apart = spent.sampling_s + spent.rewarding_s
         began = time.perf_counter()
         # Past the count of `Watched`: rows come as prompts, and are answered within.
-        loss: Tensor = super(Watched, self).training_step(model, inputs, *args)
+        loss: Tensor = super(Watched, self).training_step(  # type: ignore[misc]
+            model, inputs, *args
+        )
         took_s = time.perf_counter() - began
         spent.training_s += took_s - (spent.sampling_s + spent.rewarding_s - apart)
         place = (self._step - 1) % self.args.steps_per_generation
@@ -140,9 +139,8 @@ class Online(Watched):
         if not self._is_between:
             return
         stored = load_file(str(checkpoint / ROLLOUTS), device=str(self.args.device))
-        parts: list[dict[str, Any]] = [
-            {} for _ in range(self.args.steps_per_generation)
-        ]
+        num_parts = self.args.steps_per_generation
+        parts: list[dict[str, Any]] = [{} for _ in range(num_parts)]
         for key, value in stored.items():
             number, _, name = key.partition("/")
             parts[int(number)][name] = value
@@ -222,19 +220,19 @@ def equip(made: Any, parts: OnlineParts) -> None:
         parts.tokenizer,
         parts.drawing,
         ends=parts.ends,
-        is_stopped=lambda: made.is_stopped(),  # given later, see `build_trainer`
+        # Set on the trainer only later.
+        is_stopped=lambda: made.is_stopped(),  # noqa: PLW0108
     )
 
 
 def named(titles: Sequence[str]) -> list[Callable[..., Any]]:
     """Return what TRL calls the parts of a reward by; `Online` computes them."""
 
-    def part(**_: Any) -> list[float]:
-        raise AssertionError("rewards are computed together")
+    def one(title: str) -> Callable[..., Any]:
+        def part(**_: Any) -> list[float]:
+            raise AssertionError("rewards are computed together")
 
-    found = []
-    for title in titles:
-        one = lambda **given: part(**given)  # noqa: E731
-        one.__name__ = title
-        found.append(one)
-    return found
+        part.__name__ = title
+        return part
+
+    return [one(title) for title in titles]

@@ -66,9 +66,7 @@ class Votes:
         """Return the log-likelihood of each chosen answer less the rejected one's."""
         was_training = model.training
         model.eval()
-        texts = [
-            (pair.prompt, ids) for pair in self.pairs for ids in pair.answers
-        ]
+        texts = [(pair.prompt, ids) for pair in self.pairs for ids in pair.answers]
         found: list[float] = []
         try:
             for start in range(0, len(texts), BATCH):
@@ -78,7 +76,8 @@ class Votes:
         finally:
             model.train(was_training)
         both = np.asarray(found, float).reshape(-1, 2)
-        return both[:, 0] - both[:, 1]
+        ahead: Floats = both[:, 0] - both[:, 1]
+        return ahead
 
 
 def likelihoods(model: Any, texts: list[tuple[list[int], list[int]]]) -> list[float]:
@@ -103,9 +102,7 @@ def likelihoods(model: Any, texts: list[tuple[list[int], list[int]]]) -> list[fl
     return sums
 
 
-def votes_of(
-    source: Source, encoder: ChatEncoder, *, most: int, limit: int
-) -> Votes:
+def votes_of(source: Source, encoder: ChatEncoder, *, most: int, limit: int) -> Votes:
     """Read at most so many pairs, spread evenly, of at most `limit` tokens each."""
     rows = [row for split in ("train", "validation") for row in source.rows(split)]
     step = max(1, len(rows) // most)

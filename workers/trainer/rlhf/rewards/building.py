@@ -12,9 +12,7 @@ from trainer.rlhf.rewards.judging import Judge, Part, Rewards
 from trainer.rlhf.rewards.models import RewardModel
 
 
-def build_rewards(
-    spec: RlhfSpec, renderer: Renderer, device: torch.device
-) -> Rewards:
+def build_rewards(spec: RlhfSpec, renderer: Renderer, device: torch.device) -> Rewards:
     """Load reward models and look up functions.
 
     Raises:

@@ -56,9 +56,7 @@ class RewardModel:
                 found[at] = score
         return found
 
-    def encode(
-        self, asked: Sequence[Asked], answers: Sequence[str]
-    ) -> list[list[int]]:
+    def encode(self, asked: Sequence[Asked], answers: Sequence[str]) -> list[list[int]]:
         """Return whole conversations as the model reads them.
 
         Of one that is longer than the model can see, the end.
