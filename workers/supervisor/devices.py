@@ -18,6 +18,8 @@ GPU_QUERY = "--query-gpu=index,name,memory.total"
 KEPT = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"),
     *("LD_LIBRARY_PATH", "PYTHONPATH", "RAY_ADDRESS"),
+    # Functions of an admin; a spec names one of them, and no other is imported.
+    "TRIVIUM_REWARD_FUNCTIONS",
 )
 """What a trainer is given of a worker's own environment."""
 PROXIES = (

@@ -9,6 +9,7 @@ from runspec import PretrainSpec, parse_spec
 
 from trivium.metrics import queries as metrics
 from trivium.metrics.queries import Curve
+from trivium.runs import cockpit
 from trivium.runs.models import Run
 
 MAX_POINTS = 2000
@@ -23,6 +24,8 @@ class Chart(NamedTuple):
 
     title: str
     curves: list[str]
+    lines: tuple[dict[str, Any], ...] = ()
+    """Limits drawn across: `value` and `text` of each."""
 
 
 def group_curves(names: list[str]) -> list[Chart]:
@@ -39,6 +42,20 @@ def group_curves(names: list[str]) -> list[Chart]:
     others = [name for name in names if name not in {*losses, *rates}]
     charts += [Chart(title_of(name), [name]) for name in others]
     return charts[:MAX_CURVES]
+
+
+def charts_of(run: Run) -> list[Chart]:
+    """Return the charts of a run, those of RLHF as its cockpit has them."""
+    names = metrics.curve_names(run.pk)
+    spec = cockpit.spec_of(run)
+    if spec is None:
+        return group_curves(names)
+    charts, others = cockpit.grouped(names)
+    known = [
+        Chart(title, found, tuple(cockpit.limits_in(spec, title)))
+        for title, found in charts
+    ]
+    return [*known, *group_curves(others)][:MAX_CURVES]
 
 
 def last_part(name: str) -> str:
@@ -59,7 +76,7 @@ def title_of(name: str) -> str:
 
 def overview(run: Run) -> dict[str, Any]:
     """Return the charts there are, marks, and what scales steps to tokens."""
-    charts = group_curves(metrics.curve_names(run.pk))
+    charts = charts_of(run)
     return {
         "fence": run.fence,
         "is_finished": run.is_finished,

@@ -25,7 +25,7 @@ DIGITS = 6
 SMALLER_IS_BETTER = {"loss", "perplexity", "bits_per_byte", "bits_per_character"}
 LARGER_IS_BETTER = {
     "accuracy", "f1", "macro_f1", "exact_match", "rouge1", "rouge2", "rougel",
-    "rouge_l", "token_accuracy", "tokens_per_s", "mfu",
+    "rouge_l", "token_accuracy", "tokens_per_s", "mfu", "reward", "votes",
 }  # fmt: skip
 X_CHOICES = ("steps", "tokens", "time")
 

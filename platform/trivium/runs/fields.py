@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from pydantic.fields import FieldInfo
-from runspec.rewards import read_function
+from runspec.rewards import CLASSES, read_function
 
 from trivium.datasets.models import DatasetVersion
 from trivium.models.models import LanguageModel
@@ -196,7 +196,8 @@ def shown(value: Any) -> Any:
 
 def line_of(item: Any) -> str:
     """Return one of several values as a line; a reward function as one may type it."""
-    return str(read_function(item)) if isinstance(item, dict) else str(item)
+    is_function = isinstance(item, dict) and item.get("name") in CLASSES
+    return str(read_function(item)) if is_function else str(item)
 
 
 def typed(value: Any) -> Any:

@@ -8,13 +8,32 @@ from trivium.runs.models import Run
 
 MAX_RESULTS = 12
 RESULT_UNITS: dict[str, Callable[[object], str]] = {
-    "seconds": numbers.duration,
+    **dict.fromkeys(
+        ("seconds", "sampling_s", "rewarding_s", "training_s"), numbers.duration
+    ),
+    **dict.fromkeys(
+        ("sampling_tokens_per_s", "training_tokens_per_s"),
+        lambda value: f"{numbers.count(value)} tokens/s",
+    ),
+    "votes": numbers.percent,
     "tokens_per_s": lambda value: f"{numbers.count(value)} tokens/s",
     "mfu": numbers.percent,
     "peak_flops": lambda value: f"{numbers.count(value)}FLOP/s",
     "is_compiled": lambda value: "yes" if value else "no",
 }
+RLHF = (
+    *("sampler", "sampling_tokens_per_s", "training_tokens_per_s"),
+    *("sampling_s", "rewarding_s", "training_s"),
+)
 RESULT_LABELS = {
+    "sampler": "Sampled by",
+    "sampling_tokens_per_s": "Sampling",
+    "training_tokens_per_s": "Training",
+    "sampling_s": "Time sampling",
+    "rewarding_s": "Time rewarding",
+    "training_s": "Time training",
+    "reward": "Held-out reward",
+    "votes": "Agreement with votes",
     "seconds": "Training time",
     "tokens_per_s": "Speed",
     "mfu": "Share of peak",
@@ -25,7 +44,18 @@ RESULT_LABELS = {
 
 def results_of(run: Run) -> list[tuple[str, str]]:
     """Return the figures a run ended with, as a page shows them."""
-    return figures(run.result)[:MAX_RESULTS]
+    return figures(of_rlhf(run.result) | run.result)[:MAX_RESULTS]
+
+
+def of_rlhf(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what RLHF ended with, of which the rest says nothing: time and rewards."""
+    facts = result.get("rlhf")
+    if not isinstance(facts, dict):
+        return {}
+    measured = result.get("measured") or {}
+    # Each part of the reward has a curve of its own; here is what they come to.
+    whole = {key: measured[key] for key in ("reward", "votes") if key in measured}
+    return {name: facts.get(name) for name in RLHF} | whole
 
 
 def figures(values: dict[str, Any]) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from trivium.runs import (
     views_live,
     views_new,
     views_preflight,
+    views_samples,
     views_sweep,
 )
 
@@ -51,6 +52,11 @@ urlpatterns = [
         RUN + "checkpoints/<int:checkpoint_id>/delete/",
         views_actions.delete_checkpoint,
         name="delete-checkpoint",
+    ),
+    path(
+        RUN + "samples/<int:sample_id>/label/",
+        views_samples.label_sample,
+        name="label-sample",
     ),
     path(RUN + "stream/", views_live.stream_run, name="stream"),
     path(RUN + "chart-data/", views_live.chart_data, name="chart-data"),

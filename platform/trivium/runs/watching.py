@@ -12,7 +12,7 @@ from runspec import SPECS
 from trivium.metrics.queries import curve_names
 from trivium.pages import lineage
 from trivium.projects.models import Project
-from trivium.runs import compare, logs, retention
+from trivium.runs import cockpit, compare, logs, retention
 from trivium.runs.applying import settings_ignored
 from trivium.runs.differences import value_in_words
 from trivium.runs.fields import extra_of, label_of, shown
@@ -224,7 +224,9 @@ def settings_of(run: Run) -> list[Setting]:
             default = default.model_dump(mode="json")
         setting = Setting(
             label=label_of(name, field),
-            value=value_in_words(value) if holds_tables(value) else shown(value),
+            value=value_in_words(value)
+            if holds_tables(value) and name != "reward_functions"
+            else shown(value),
             unit=extra.get("unit", ""),
             help=field.description or "",
             group=extra.get("group") or "Settings",
@@ -263,7 +265,9 @@ def charts_tab(run: Run) -> dict[str, Any]:
 
 
 def samples_tab(run: Run) -> dict[str, Any]:
-    """Texts, newest step first."""
+    """Texts, newest step first; of RLHF the same prompts' answers side by side."""
+    if run.kind == Run.Kind.RLHF:
+        return {"side_by_side": cockpit.side_by_side(run.samples.order_by("pk"))}
     return {"samples": run.samples.order_by("-step", "pk")[:MAX_ROWS]}
 
 

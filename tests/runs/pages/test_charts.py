@@ -24,7 +24,7 @@ def test_the_overview_names_charts_and_marks(bobs, pretrain, add_points, url):
     Attempt.objects.create(run=pretrain, fence=2, resumed_from=5)
     RunWarning.objects.create(run=pretrain, fence=1, step=7, message="Careful.")
     told = bobs.get(url("chart-data", pretrain)).json()
-    assert told["charts"] == [{"title": "Loss", "curves": ["train/loss"]}]
+    assert told["charts"] == [{"title": "Loss", "curves": ["train/loss"], "lines": []}]
     assert told["tokens_per_step"] == 16 * 128
     marks = {(mark["kind"], mark["step"]) for mark in told["marks"]}
     assert marks == {("checkpoint", 5), ("resume", 5), ("warning", 7)}

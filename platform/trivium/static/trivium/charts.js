@@ -81,6 +81,21 @@ function addMarks(figure) {
   return spans;
 }
 
+// Limits that pause the run.
+function addLimits(figure, chart) {
+  return (chart.lines ?? []).map(({ value, text }) => {
+    const look = { line_color: colour("--bad"), line_dash: "dashed", line_width: 1.5 };
+    const span = new Bokeh.Span({ dimension: "width", location: value, ...look });
+    const label = new Bokeh.Label({
+      x: 4, y: value, x_units: "screen", y_offset: 2, text,
+      text_font_size: "11px", text_color: colour("--bad"),
+    });
+    figure.add_layout(span);
+    figure.add_layout(label);
+    return { span, label };
+  });
+}
+
 function frame(chart) {
   const card = document.createElement("section");
   card.className = "card chart-card";
@@ -123,13 +138,14 @@ async function draw(chart) {
   figure.add_tools(new Bokeh.CrosshairTool({ dimensions: "height", line_color: colour("--line-strong"), line_alpha: 0.6 }));
   const curves = chart.curves.map((name, index) => addCurve(figure, name, index));
   const spans = addMarks(figure);
+  const limits = addLimits(figure, chart);
   figure.legend.click_policy = "hide";
   figure.legend.visible = chart.curves.length > 1;
   for (const axis of figure.xaxis) axis.formatter = new Bokeh.NumeralTickFormatter({ format: "0[.]0a" });
   restyle(figure);
   const view = await Bokeh.Plotting.show(figure, place);
   picture.addEventListener("click", () => savePicture(view, chart.title));
-  state.charts.set(chart.title, { chart, card, figure, curves, spans, view });
+  state.charts.set(chart.title, { chart, card, figure, curves, spans, limits, view });
 }
 
 const allCurves = () => [...state.charts.values()].flatMap(({ curves }) => curves);
@@ -229,8 +245,12 @@ function rescale() {
 }
 
 function recolour() {
-  for (const { figure, curves, spans } of state.charts.values()) {
+  for (const { figure, curves, spans, limits } of state.charts.values()) {
     restyle(figure);
+    for (const { span, label } of limits) {
+      span.line_color = colour("--bad");
+      label.text_color = colour("--bad");
+    }
     for (const { glyphs, hue } of curves) {
       for (const { glyph } of glyphs) {
         glyph.line_color = colour(hue);
