@@ -7,7 +7,7 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from trivium.api.auth import ApiRequest
-from trivium.planning import queries
+from trivium.planning import queries, spending
 from trivium.planning.asking import LIMITS, asked_from
 from trivium.planning.devices import DEFAULT
 from trivium.planning.making import BudgetUnit, Plan, make_plan
@@ -160,3 +160,61 @@ def plan(request: ApiRequest, asked: Query[PlanQuery]) -> dict[str, Any]:
         asked.model_dump(), defaults=defaults, table=queries.device_table()
     )
     return describe(make_plan(question), defaults.currency)
+
+
+class SpentOut(Schema):
+    """What runs have cost so far, by the project's prices and factors of now."""
+
+    currency: str
+    device_hours: float = Field(description="Of GPUs and CPU cores alike.")
+    money: float
+    energy_kwh: float = Field(description="The site's overhead (PUE) included.")
+    measured_kwh: float = Field(
+        description="Of it, what the hardware counted; the rest is power times time."
+    )
+    co2_kg: float
+    unknown: list[str] = Field(
+        description="Devices without price and power: only their hours are counted."
+    )
+
+
+class PersonSpentOut(Schema):
+    """What the runs of one person have cost."""
+
+    username: str = Field(description="Empty: of people whose account is gone.")
+    spent: SpentOut
+
+
+class CostsOut(Schema):
+    """What a project's runs have cost."""
+
+    spent: SpentOut
+    people: list[PersonSpentOut]
+
+
+class CostsQuery(Schema):
+    """Whose costs."""
+
+    project: str = Field(max_length=60, description="Slug.")
+    run: list[int] = Field(
+        default=[], max_length=500, description="Only these runs; may be repeated."
+    )
+
+
+@router.get("/costs", response=CostsOut, summary="What runs have cost")
+def costs(request: ApiRequest, asked: Query[CostsQuery]) -> dict[str, Any]:
+    """Sum up device-hours, money, energy and CO2 of a project, or of some runs.
+
+    With runs named, `people` is empty.
+    """
+    found = get_project(request.user, asked.project)
+    if asked.run:
+        spent = spending.spent_by_runs(found, asked.run)
+        return {"spent": asdict(spent), "people": []}
+    return {
+        "spent": asdict(spending.spent_by_project(found)),
+        "people": [
+            {"username": name, "spent": asdict(one)}
+            for name, one in spending.spent_by_person(found)
+        ],
+    }
