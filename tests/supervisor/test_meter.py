@@ -28,10 +28,10 @@ def package(root: Path, name: str, energy_uj: int, *, kind: str = "package-0") -
 
 def test_seconds_count_once_for_each_device():
     clock = Clock()
-    measured = Meter("H100", 4, clock=clock)
+    measured = Meter("H100", 4, held_s=5, clock=clock)
     clock.now += 10
     used = measured.read()
-    assert (used.device, used.num_units, used.device_s) == ("H100", 4, 40)
+    assert (used.device, used.num_units, used.device_s) == ("H100", 4, 60)
     assert (used.energy_j, used.energy_source) == (None, "")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.utils import timezone
 from runspec import PreflightSpec, Spec, events
 from runspec.layout import events_file, log_file, spec_file
 from trivium import storage
@@ -102,7 +103,8 @@ def start_meter(claim: Claim) -> Meter:
     """Begin to measure what the devices of an attempt use."""
     held = Attempt.objects.get(run_id=claim.run_id, fence=claim.fence)
     device = Device.objects.filter(run_id=claim.run_id, fence=claim.fence).first()
-    return meter_for(held.devices, device.name if device else "")
+    held_s = max(0.0, (timezone.now() - held.started).total_seconds())
+    return meter_for(held.devices, device.name if device else "", held_s)
 
 
 def start_attempt(

@@ -50,7 +50,7 @@ class Counter:
 
 
 class Meter:
-    """Measures one attempt from now on."""
+    """Measures one attempt from now on; its devices were held `held_s` before."""
 
     def __init__(
         self,
@@ -58,6 +58,8 @@ class Meter:
         num_units: int,
         counters: Sequence[Counter] = (),
         source: str = "",
+        *,
+        held_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.device = device
@@ -65,7 +67,7 @@ class Meter:
         self.counters = list(counters)
         self.source = source
         self.clock = clock
-        self._began = clock()
+        self._began = clock() - held_s
         self._lock = threading.Lock()
         self.read()
 
@@ -92,17 +94,17 @@ class Meter:
         )
 
 
-def meter_for(names: Sequence[str], device: str) -> Meter:
+def meter_for(names: Sequence[str], device: str, held_s: float) -> Meter:
     """Return what measures an attempt on devices like `cuda:1` or `cpu:0`.
 
-    `device` is what a worker calls the first of them.
+    `device` is what a worker calls the first of them; they are held for `held_s`.
     """
     gpus = [int(name[5:]) for name in names if name.startswith("cuda:")]
     if gpus:
-        return Meter(device, len(gpus), gpu_counters(gpus), "NVML")
+        return Meter(device, len(gpus), gpu_counters(gpus), "NVML", held_s=held_s)
     cores = devices.threads_per_slot() * max(1, len(names))
     share = min(1.0, max(1, len(names)) / settings.CPU_SLOTS)
-    return Meter(CORE, cores, cpu_counters(share), "RAPL")
+    return Meter(CORE, cores, cpu_counters(share), "RAPL", held_s=held_s)
 
 
 def gpu_counters(indices: Sequence[int]) -> list[Counter]:

@@ -246,13 +246,13 @@ class BudgetIn(Schema):
 
 
 @router.put("/budget", response=BudgetOut, summary="Set a budget")
-def set_budget(request: ApiRequest, asked: BudgetIn) -> Budget:
+def set_budget(request: ApiRequest, payload: BudgetIn) -> Budget:
     """Set what a project's runs may spend; for its admins.
 
     Runs that the budget had paused go on where the new one allows it.
     """
-    project = get_project(request.user, asked.project)
+    project = get_project(request.user, payload.project)
     require_role(request.user, project, Role.ADMIN)
     return budgets.set_budget(
-        project=project, actor=request.user, amount=asked.amount, unit=asked.unit
+        project=project, actor=request.user, amount=payload.amount, unit=payload.unit
     )
