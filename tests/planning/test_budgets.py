@@ -195,3 +195,14 @@ def test_a_budget_below_what_is_spent_says_so(client: Client, project, alice, st
     asked = {"amount": "1", "unit": "device_hours"}
     page = client.post(BUDGET, asked, follow=True).text
     assert "More is spent already: no run starts." in page
+
+
+def test_a_waiting_run_shows_why_on_its_page(client: Client, project, alice, start):
+    budgets.set_budget(project=project, actor=alice, amount=10, unit="device_hours")
+    start(hours=50)
+    sweep()
+    start()
+    sweep()
+    client.force_login(alice)
+    page = client.get(f"/p/grammar/runs/{Run.objects.latest('pk').pk}/")
+    assert "the project&#x27;s budget is spent" in page.text
