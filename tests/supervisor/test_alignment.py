@@ -17,6 +17,8 @@ from trivium.runs.models import Run
 
 pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 State = Run.State
+PATIENCE_S = 240
+"""Machines that test several things at once are slow."""
 PAIRS = [
     {
         "prompt": f"{n} grows",
@@ -26,9 +28,9 @@ PAIRS = [
     for n in range(80)
 ]
 COMMON = {
-    "max_steps": 150,
-    "eval_every": 50,
-    "checkpoint_every": 25,
+    "max_steps": 60,
+    "eval_every": 20,
+    "checkpoint_every": 10,
     "learning_rate": 1e-3,
     "precision": "fp32",
 }
@@ -70,14 +72,15 @@ def curves(run: Run) -> Curves:
 
 def killed_or_not(lab: Lab, spec: Spec) -> Run:
     """Run it twice, once killed in the middle; fail where that can be seen."""
-    whole = lab.wait(lab.submit(spec), State.SUCCEEDED)
+    whole = lab.wait(lab.submit(spec), State.SUCCEEDED, PATIENCE_S)
     broken = lab.submit(spec)
-    lab.wait(broken, lambda run: run.checkpoints.filter(step__gte=50).exists())
+    is_midway = lambda run: run.checkpoints.filter(step__gte=20).exists()  # noqa: E731
+    lab.wait(broken, is_midway, PATIENCE_S)
     lab.trainer(broken).kill()
-    lab.wait(broken, State.SUCCEEDED)
+    lab.wait(broken, State.SUCCEEDED, PATIENCE_S)
     last = broken.attempts.order_by("-fence").first()
     assert last.fence == 2
-    assert last.resumed_from >= 50
+    assert last.resumed_from >= 20
     assert "SIGKILL" in broken.attempts.get(fence=1).reason
     assert curves(broken) == curves(whole)
     assert broken.result["measured"] == whole.result["measured"]
@@ -85,8 +88,10 @@ def killed_or_not(lab: Lab, spec: Spec) -> Run:
     return whole
 
 
+@pytest.mark.timeout(1200)
 def test_each_stage_goes_on_after_a_kill_and_a_limit_pauses(lab, start_node, bob):
-    start_node().wait_until_warm()
+    # Nobody here takes over from a host that is only slow; a thread for each run.
+    start_node(TRIVIUM_LEASE_S="60", TRIVIUM_CPU_SLOTS="2").wait_until_warm()
     base = lab.pretrain(
         max_steps=30, eval_every=30, checkpoint_every=30, context=96, batch_size=8
     )
@@ -94,7 +99,7 @@ def test_each_stage_goes_on_after_a_kill_and_a_limit_pauses(lab, start_node, bob
     learns = {"model": model_of(base), "datasets": (pairs,), "batch_size": 4, **COMMON}
     aligned = killed_or_not(lab, DpoSpec(**learns, epochs=100))
     rater = killed_or_not(lab, RewardSpec(**learns, epochs=100))
-    answers = {"model": model_of(aligned), "batch_size": 2, "max_steps": 150}
+    answers = {"model": model_of(aligned), "batch_size": 2}
     online = RlhfSpec(
         **learns | answers,
         reward_models=(model_of(rater),),
@@ -107,10 +112,11 @@ def test_each_stage_goes_on_after_a_kill_and_a_limit_pauses(lab, start_node, bob
 
     limited = {"max_kl": 1e-9, "max_steps": 12, "eval_every": 4}
     paused = lab.submit(online.model_copy(update=limited))
-    lab.wait(paused, State.PAUSED)
+    lab.wait(paused, State.PAUSED, PATIENCE_S)
     assert paused.step == 4
     assert paused.reason.startswith("the KL to the reference is ")
     for step in (8, 12):
         services.resume_run(paused, bob)
-        lab.wait(paused, lambda run, at=step: run.step >= at)
-        lab.wait(paused, State.PAUSED if step < 12 else State.SUCCEEDED)
+        lab.wait(paused, lambda run, at=step: run.step >= at, PATIENCE_S)
+        target = State.PAUSED if step < 12 else State.SUCCEEDED
+        lab.wait(paused, target, PATIENCE_S)

@@ -134,6 +134,7 @@ def trainer_environment(devices: list[str]) -> dict[str, str]:
         **{name: os.environ[name] for name in KEPT if name in os.environ},
         "CUDA_VISIBLE_DEVICES": ",".join(gpus),
         "OMP_NUM_THREADS": str(min(threads, num_cores())),
+        "NUMBA_NUM_THREADS": str(min(threads, num_cores())),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "true",

@@ -6,6 +6,7 @@ import pytest
 import torch
 from rlhf_lab import RlhfLab
 from trainer.errors import Stopped
+from trainer.rlhf import by_engine
 from trainer.rlhf.by_engine import EngineSampler
 from trainer.rlhf.by_library import LibrarySampler, draw_each
 from trainer.rlhf.sampling import Drawing, make_sampler, seed_of
@@ -73,6 +74,14 @@ def test_a_stop_breaks_off(policy):
     for made in (EngineSampler, LibrarySampler):
         with pytest.raises(Stopped):
             sampler(made, policy, is_stopped=lambda: True).sample(PROMPTS, seeds=SEEDS)
+
+
+def test_drawing_leaves_torch_its_threads(monkeypatch):
+    before = torch.get_num_threads()
+    # What numba's first word to OpenMP does.
+    monkeypatch.setattr(by_engine, "team", lambda: torch.set_num_threads(before + 1))
+    by_engine.begin_team()
+    assert torch.get_num_threads() == before
 
 
 def test_the_engine_draws_where_it_knows_the_family(policy):

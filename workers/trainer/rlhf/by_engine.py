@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from inference.decoder.cpu_pass import CpuPass
 from inference.decoder.runner import DecoderRunner
+from inference.decoder.team import team
 from inference.decoder.weights import Weights, can_lay_out, lay_out
 from inference.sequence import Sequence as Answering
 from inference.vocabulary import Vocabulary, vocabulary_of
@@ -47,6 +48,7 @@ class EngineSampler:
         ends: Sequence[int],
         is_stopped: Callable[[], bool],
     ) -> None:
+        begin_team()
         self.model = model
         self.vocabulary: Vocabulary = vocabulary_of(tokenizer)
         self.drawing = drawing
@@ -79,6 +81,17 @@ class EngineSampler:
             if self.is_stopped():
                 raise Stopped
         return [one.rollout() for one in answers]
+
+
+def begin_team() -> None:
+    """Have numba count its threads, and torch keep those it has.
+
+    Numba tells OpenMP of all cores when it is first asked, and torch then trains on as
+    many: far slower where this trainer was given fewer.
+    """
+    num_threads = torch.get_num_threads()
+    team()
+    torch.set_num_threads(num_threads)
 
 
 class Answer:
