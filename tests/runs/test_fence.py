@@ -101,3 +101,11 @@ def test_events_stored_twice_count_once(claim):
     assert attempts.record_events(claim, [SAMPLE], offset=10)
     assert not attempts.record_events(claim, [], offset=5)
     assert Attempt.objects.get().events_offset == 10
+
+
+def test_an_attempt_that_lost_its_run_records_nothing(claim):
+    said = attempts.Used("CPU core", 2, 20.0, None, "")
+    assert attempts.record_use(claim, said)
+    Run.objects.update(fence=claim.fence + 1)
+    assert not attempts.record_use(claim, said._replace(device_s=99.0))
+    assert Attempt.objects.get().device_s == 20

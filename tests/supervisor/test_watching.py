@@ -46,6 +46,11 @@ def test_a_cancelled_trainer_is_gone_within_ten_seconds(lab, start_node, bob):
     lab.wait(run, State.CANCELLED, timeout_s=10)
     assert not trainer.is_running()
     assert not run.devices.exists()
+    # What it used was written while it ran, and to the end.
+    attempt = run.attempts.get()
+    held_s = (attempt.ended - attempt.started).total_seconds()
+    assert attempt.device == "CPU core"
+    assert 0 < attempt.device_s / attempt.num_units <= held_s
 
 
 def test_a_trainer_is_forked_from_the_warm_server_without_secrets(lab, start_node):

@@ -16,13 +16,23 @@ KINDS = ("prompts", "instructions", "conversations", "preferences")
 LORA_ONLY = ("lora_rank", "lora_alpha", "lora_modules")
 MAX_DATASETS = 20
 MAX_WEIGHT = 100
+COMPARED = 2
+"""Answers that RLOO and GRPO need at least."""
 ONLY_OF = {
     "rloo": ("normalize_advantages",),
     "grpo": ("scale_rewards", "loss_type"),
+    "ppo": (
+        "minibatches",
+        "gamma",
+        "gae_lambda",
+        "value_learning_rate",
+        "value_epsilon",
+        "missing_end_penalty",
+    ),
 }
 """Settings that one algorithm alone reads."""
-Algorithm = Literal["rloo", "grpo"]
-"""What `trainer.rlhf.stage.STAGES` knows; `ppo` joins both with its module."""
+Algorithm = Literal["rloo", "grpo", "ppo"]
+"""What `trainer.rlhf.stage.TRAINERS` knows."""
 
 
 class RlhfSpec(Spec):
@@ -61,7 +71,8 @@ class RlhfSpec(Spec):
     algorithm: Algorithm = setting(
         "rloo",
         help="RLOO compares each answer with the mean of the others to its prompt; "
-        "GRPO with that of all, clips by token, and has the KL in its loss.",
+        "GRPO with that of all, clips by token, and has the KL in its loss; PPO learns "
+        "the value of each token beside, as InstructGPT did.",
         group="Algorithm",
     )
 
@@ -96,8 +107,9 @@ class RlhfSpec(Spec):
         4,
         label="Answers per prompt",
         unit="answers",
-        help="Each is judged against the others to the same prompt.",
-        ge=2,
+        help="Each is judged against the others to the same prompt; PPO needs no more "
+        "than one.",
+        ge=1,
         le=256,
         group="Sampling",
     )
@@ -190,6 +202,62 @@ class RlhfSpec(Spec):
         label="Loss",
         help="GRPO: how tokens are averaged; grpo by answer, bnpo by batch, dr_grpo by "
         "the longest length, dapo by step.",
+        group="Algorithm",
+        level="advanced",
+    )
+
+    minibatches: int = setting(
+        4,
+        help="PPO: into how many parts the answers are split each time they are learnt "
+        "from, an optimizer step for each.",
+        ge=1,
+        le=4096,
+        group="Algorithm",
+        level="advanced",
+    )
+    gamma: float = setting(
+        1.0,
+        label="Discount",
+        help="PPO: what a reward one token later is worth; 1 as much.",
+        gt=0,
+        le=1,
+        group="Algorithm",
+        level="advanced",
+    )
+    gae_lambda: float = setting(
+        0.95,
+        label="GAE lambda",
+        help="PPO: 0 trusts the learnt values alone, 1 what was really rewarded.",
+        ge=0,
+        le=1,
+        group="Algorithm",
+        level="advanced",
+    )
+    value_learning_rate: float = setting(
+        1e-5,
+        label="Rate of the values",
+        help="PPO: peak rate of the value function.",
+        gt=0,
+        le=1,
+        group="Algorithm",
+        level="advanced",
+    )
+    value_epsilon: float = setting(
+        0.2,
+        label="Clipping of the values",
+        help="PPO: a value counts up to this far from what it was when the answers "
+        "were drawn.",
+        gt=0,
+        le=1_000_000,
+        group="Algorithm",
+        level="advanced",
+    )
+    missing_end_penalty: float = setting(
+        0.0,
+        label="Penalty of cut answers",
+        help="PPO: taken off the reward of an answer that did not end by itself.",
+        ge=0,
+        le=1_000_000,
         group="Algorithm",
         level="advanced",
     )
@@ -388,9 +456,16 @@ class RlhfSpec(Spec):
             raise ValueError("reward_weights must be other than 0, within ±100")
 
     def _refuse_steps(self) -> None:
-        if self.rollouts_per_step % self.accumulation:
+        if self.algorithm != "ppo" and self.num_generations < COMPARED:
             raise ValueError(
-                f"accumulation {self.accumulation} does not divide the "
+                "num_generations 1: an answer needs another to be compared with; set "
+                "at least 2, or algorithm ppo"
+            )
+        parts = self.minibatches if self.algorithm == "ppo" else 1
+        if self.rollouts_per_step % (parts * self.accumulation):
+            by = f"minibatches {parts} times " if parts > 1 else ""
+            raise ValueError(
+                f"{by}accumulation {self.accumulation} does not divide the "
                 f"{self.rollouts_per_step} answers of a step"
             )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
+from django.utils import timezone
 from runspec import PreflightSpec, Spec, events
 from runspec.layout import events_file, log_file, spec_file
 from trivium import storage
@@ -24,11 +25,13 @@ from trivium.runs import attempts, kinds, retention
 from trivium.runs.claims import Claim
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Attempt, Run
+from trivium.workers.models import Device
 
 from supervisor import devices, processes, recovery
 from supervisor.ending import Ending, GhostError, end_attempt, ending_of
 from supervisor.event_reader import Batch, read_batch
 from supervisor.heartbeat import Heartbeat
+from supervisor.meter import Meter, meter_for
 from supervisor.trainer_process import TrainerProcess, start_trainer
 
 logger = logging.getLogger(__name__)
@@ -68,13 +71,15 @@ class Watched:
 def supervise(claim: Claim, stopped: threading.Event) -> None:
     """Carry out one attempt; all that comes of it is in the database."""
     folder = storage.run_folder(claim.run_id)
-    heartbeat = Heartbeat(claim)
+    meter = start_meter(claim)
+    heartbeat = Heartbeat(claim, meter)
     heartbeat.start()
     watched: Watched | None = None
     try:
         watched = start_attempt(claim, folder, heartbeat, stopped)
         if watched is not None:
             exit_code = watch(watched)
+            attempts.record_use(claim, meter.read())
             end_attempt(
                 claim,
                 folder,
@@ -92,6 +97,14 @@ def supervise(claim: Claim, stopped: threading.Event) -> None:
         heartbeat.stop()
         if watched is not None and watched.trainer.poll() is None:
             watched.trainer.kill()
+
+
+def start_meter(claim: Claim) -> Meter:
+    """Begin to measure what the devices of an attempt use."""
+    held = Attempt.objects.get(run_id=claim.run_id, fence=claim.fence)
+    device = Device.objects.filter(run_id=claim.run_id, fence=claim.fence).first()
+    held_s = max(0.0, (timezone.now() - held.started).total_seconds())
+    return meter_for(held.devices, device.name if device else "", held_s)
 
 
 def start_attempt(

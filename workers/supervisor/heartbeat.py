@@ -1,7 +1,8 @@
 """The heartbeat of an attempt, in a thread of its own.
 
 Slow writes of the supervisor must not cost it the lease, so the lease is renewed over
-a connection of its own; the same thread notices what people want of the run.
+a connection of its own; the same thread notices what people want of the run, and notes
+what the attempt uses.
 """
 
 import logging
@@ -14,6 +15,8 @@ from trivium.runs import attempts
 from trivium.runs.claims import Claim
 from trivium.runs.models import Run
 
+from supervisor.meter import Meter
+
 logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
@@ -23,10 +26,11 @@ LOOK_S = 1.0
 class Heartbeat(threading.Thread):
     """Renews the lease until stopped, or until a newer attempt holds the run."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, meter: Meter) -> None:
         """Prepare; `start()` begins."""
         super().__init__(name="heartbeat", daemon=True)
         self.claim = claim
+        self.meter = meter
         self.wish: str = Run.Desired.NONE
         """What a person wants of the run, as of the last look."""
         self.is_ghost = False
@@ -61,6 +65,7 @@ class Heartbeat(threading.Thread):
             self.is_ghost = True
             return
         self.wish, self._renewed = wish, now
+        attempts.record_use(self.claim, self.meter.read())
 
     def _look(self) -> None:
         found = attempts.current(self.claim).values_list("desired_state", flat=True)

@@ -7,12 +7,14 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from trivium.api.auth import ApiRequest
-from trivium.planning import queries
+from trivium.planning import budgets, queries, spending
 from trivium.planning.asking import LIMITS, asked_from
 from trivium.planning.devices import DEFAULT
 from trivium.planning.making import BudgetUnit, Plan, make_plan
+from trivium.planning.models import Budget
 from trivium.planning.scaling import Rule
-from trivium.projects.queries import get_project
+from trivium.projects.models import Role
+from trivium.projects.queries import get_project, require_role
 
 router = Router()
 
@@ -160,3 +162,97 @@ def plan(request: ApiRequest, asked: Query[PlanQuery]) -> dict[str, Any]:
         asked.model_dump(), defaults=defaults, table=queries.device_table()
     )
     return describe(make_plan(question), defaults.currency)
+
+
+class SpentOut(Schema):
+    """What runs have cost so far, by the project's prices and factors of now."""
+
+    currency: str
+    device_hours: float = Field(description="Of GPUs and CPU cores alike.")
+    money: float
+    energy_kwh: float = Field(description="The site's overhead (PUE) included.")
+    measured_kwh: float = Field(
+        description="Of it, what the hardware counted; the rest is power times time."
+    )
+    co2_kg: float
+    unknown: list[str] = Field(
+        description="Devices without price and power: only their hours are counted."
+    )
+
+
+class PersonSpentOut(Schema):
+    """What the runs of one person have cost."""
+
+    username: str = Field(description="Empty: of people whose account is gone.")
+    spent: SpentOut
+
+
+class BudgetOut(Schema):
+    """What a project may spend."""
+
+    amount: float
+    unit: str = Field(description="`money`, `device_hours` or `kwh`.")
+    is_spent: bool = Field(
+        description="Whether what is left no longer covers the next minutes; then runs "
+        "are paused and none starts until the budget is raised."
+    )
+
+
+class CostsOut(Schema):
+    """What a project's runs have cost."""
+
+    budget: BudgetOut | None = Field(default=None, description="Null: none is set.")
+    spent: SpentOut
+    people: list[PersonSpentOut]
+
+
+class CostsQuery(Schema):
+    """Whose costs."""
+
+    project: str = Field(max_length=60, description="Slug.")
+    run: list[int] = Field(
+        default=[], max_length=500, description="Only these runs; may be repeated."
+    )
+
+
+@router.get("/costs", response=CostsOut, summary="What runs have cost")
+def costs(request: ApiRequest, asked: Query[CostsQuery]) -> dict[str, Any]:
+    """Sum up device-hours, money, energy and CO2 of a project, or of some runs.
+
+    With runs named, `people` is empty and `budget` null.
+    """
+    found = get_project(request.user, asked.project)
+    if asked.run:
+        spent = spending.spent_by_runs(found, asked.run)
+        return {"spent": asdict(spent), "people": []}
+    return {
+        "budget": budgets.budget_of(found),
+        "spent": asdict(spending.spent_by_project(found)),
+        "people": [
+            {"username": name, "spent": asdict(one)}
+            for name, one in spending.spent_by_person(found)
+        ],
+    }
+
+
+class BudgetIn(Schema):
+    """A budget to set."""
+
+    project: str = Field(max_length=60, description="Slug.")
+    amount: float = Field(
+        ge=LIMITS["budget"][0], le=LIMITS["budget"][1], description="What may be spent."
+    )
+    unit: Literal["money", "device_hours", "kwh"] = "money"
+
+
+@router.put("/budget", response=BudgetOut, summary="Set a budget")
+def set_budget(request: ApiRequest, payload: BudgetIn) -> Budget:
+    """Set what a project's runs may spend; for its admins.
+
+    Runs that the budget had paused go on where the new one allows it.
+    """
+    project = get_project(request.user, payload.project)
+    require_role(request.user, project, Role.ADMIN)
+    return budgets.set_budget(
+        project=project, actor=request.user, amount=payload.amount, unit=payload.unit
+    )

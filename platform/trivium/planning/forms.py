@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 
 from trivium.planning.asking import LIMITS, RULES, UNITS
 from trivium.planning.devices import Device
-from trivium.planning.models import PlanningDefaults
+from trivium.planning.models import Budget, PlanningDefaults
 from trivium.planning.quantities import MAX_LENGTH, parse_quantity, plain_quantity
 
 AIMS = (("model", "A model"), ("budget", "A budget"))
@@ -240,6 +240,15 @@ class DefaultsForm(forms.Form):
             "price_per_hour": {key: cleaned[f"price_{key}"] for key in self.table},
             "power_w": {key: cleaned[f"power_{key}"] for key in self.table},
         }
+
+
+class BudgetForm(forms.Form):
+    """What a project may spend."""
+
+    amount = QuantityField(
+        limits=LIMITS["budget"], label="Budget", help_text="Like 1000 or 2.5k."
+    )
+    unit = forms.ChoiceField(choices=Budget.Unit.choices, label="Counted in")
 
 
 EXAMPLE = {

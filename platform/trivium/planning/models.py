@@ -23,3 +23,20 @@ class PlanningDefaults(models.Model):
     """The same for the power of a device."""
     updated = models.DateTimeField(null=True)
     updated_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+
+
+class Budget(models.Model):
+    """What a project may spend on runs; a project without a row may spend anything."""
+
+    class Unit(models.TextChoices):
+        MONEY = "money", "Money"
+        DEVICE_HOURS = "device_hours", "Device-hours"
+        KWH = "kwh", "kWh"
+
+    project = models.OneToOneField(Project, models.CASCADE, related_name="budget")
+    amount = models.FloatField()
+    unit = models.CharField(max_length=12, choices=Unit, default=Unit.MONEY)
+    is_spent = models.BooleanField(default=False)
+    """Whether it was nearly spent once since it was set; then no run starts."""
+    updated = models.DateTimeField()
+    updated_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -25,6 +25,17 @@ Outcome = Attempt.Outcome
 State = Run.State
 
 
+class Used(NamedTuple):
+    """What an attempt has used since it began."""
+
+    device: str
+    num_units: int
+    device_s: float
+    energy_j: float | None
+    """None where nothing measures it."""
+    energy_source: str
+
+
 def current(claim: Claim) -> QuerySet[Run]:
     """Return the run while `claim` still holds it; the fence is enforced here."""
     return Run.objects.filter(pk=claim.run_id, fence=claim.fence, state__in=Run.LIVE)
@@ -36,6 +47,12 @@ def renew_lease(claim: Claim) -> str | None:
     if not current(claim).update(lease_until=lease):
         return None
     return current(claim).values_list("desired_state", flat=True).first()
+
+
+def record_use(claim: Claim, used: Used) -> bool:
+    """Store what the attempt has used so far."""
+    held = _attempt(claim).filter(run__fence=claim.fence, run__state__in=Run.LIVE)
+    return bool(held.update(**used._asdict()))
 
 
 def record_start(claim: Claim, *, resumed_from: int | None) -> bool:
@@ -205,7 +222,13 @@ def end_failed(
 
 
 def end_stopped(claim: Claim, *, target: str, reason: str = "") -> bool:
-    """End the attempt on request; the run is paused, cancelled or queued again."""
+    """End the attempt on request; the run is paused, cancelled or queued again.
+
+    Why it was asked to pause stays where nothing else is to be said.
+    """
+    if target == State.PAUSED and not reason:
+        asked = current(claim).filter(state=State.PAUSING)
+        reason = asked.values_list("reason", flat=True).first() or ""
     return _end(
         claim,
         target,

@@ -55,6 +55,7 @@ def _take(run: Run, worker: Worker, devices: list[Device]) -> Claim | None:
         lease_until=Now() + timedelta(seconds=settings.LEASE_S),
         started=Coalesce("started", Now()),
         not_before=None,
+        is_held_by_budget=False,
         phase="starting",
         eta_s=None,
         tokens_per_s=None,

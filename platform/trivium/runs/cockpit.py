@@ -20,6 +20,8 @@ TITLES: dict[str, tuple[str, ...]] = {
     "Spread of advantages": ("train/advantage_std",),
     "Ratios that are clipped": ("train/clip_share",),
     "Gradient norm": ("train/gradient_norm",),
+    "Loss of the values": ("train/value_loss",),
+    "Variance of returns that the values explain": ("train/explained_variance",),
     "Agreement with human votes": ("validation/votes", "validation/votes_reward"),
     "Tokens/s of sampling and training": ("sample/tokens_per_s", "train/tokens_per_s"),
     "Loss": ("train/loss", "validation/loss"),

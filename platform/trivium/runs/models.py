@@ -135,6 +135,8 @@ class Run(models.Model):
     reason = models.TextField(blank=True)
     """One sentence: why it failed, was paused or waits."""
     advice = models.TextField(blank=True)
+    is_held_by_budget = models.BooleanField(default=False)
+    """Whether it was paused because its project's budget is nearly spent."""
     version = models.PositiveBigIntegerField(default=0)
     """Counts changes a page may want to show; the cursor of the event stream."""
 
@@ -211,6 +213,17 @@ class Attempt(models.Model):
     reason = models.TextField(blank=True)
     events_offset = models.PositiveBigIntegerField(default=0)
     """Bytes of the events file already stored, moved with what they held."""
+
+    device = models.CharField(max_length=200, blank=True)
+    """What it ran on: a GPU by its name, or `CPU core`."""
+    num_units = models.PositiveSmallIntegerField(default=0)
+    """How many of them at once."""
+    device_s = models.FloatField(default=0)
+    """Seconds it held them, times how many; written while it runs."""
+    energy_j = models.FloatField(null=True, blank=True)
+    """What they used, where the hardware counts it."""
+    energy_source = models.CharField(max_length=10, blank=True)
+    """What counted: `NVML` or `RAPL`."""
 
     class Meta:
         constraints = [

@@ -187,8 +187,14 @@ def memory_of(
     if isinstance(spec, DpoSpec) and spec.method == "full":
         # The reference is a second model, in fp32 as all are loaded.
         frozen += 0 if spec.precompute_reference else 4 * model.num_parameters
-    if isinstance(spec, RlhfSpec) and spec.method == "full" and spec.beta:
-        frozen += 4 * model.num_parameters
+    if isinstance(spec, RlhfSpec):
+        learns_values = spec.algorithm == "ppo"
+        if spec.method == "full" and (spec.beta or learns_values):
+            frozen += 4 * model.num_parameters
+        if learns_values:
+            # The value function is as large as the policy, and learns as it does.
+            frozen += FROZEN_BYTES[spec.method] * model.num_parameters
+            trained, activations = 2 * trained, 2 * activations
     return frozen + TRAINED_BYTES * trained + activations
 
 

@@ -59,6 +59,7 @@ def claimable_runs(queues: list[str]) -> QuerySet[Run]:
     return (
         Run.objects.filter(state=Run.State.QUEUED, queue__in=queues)
         .filter(Q(not_before=None) | Q(not_before__lte=Now()))
+        .exclude(project__budget__is_spent=True)
         .annotate(live_of_owner=Coalesce(Subquery(live_of_owner), Value(0)))
         .order_by("-priority", "live_of_owner", "pk")
     )

@@ -154,6 +154,7 @@ def resume_run(run: Run, actor: User) -> None:
         actor=actor.username,
         reason=_waits_for(unfinished),
         desired_state=Run.Desired.NONE,
+        is_held_by_budget=False,
     )
     if not moved:
         raise _illegal(run, "resumed")

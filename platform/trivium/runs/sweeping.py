@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from trivium.bell import ringing
+from trivium.planning import budgets
 from trivium.runs.models import Attempt, Outbox, Run
 from trivium.runs.transitions import move_run
 from trivium.workers.models import Device
@@ -20,11 +21,14 @@ MAX_LOST_IN_A_ROW = 5
 
 
 def sweep() -> None:
-    """Take back lapsed leases, promote waiting runs, ring bells nobody heard."""
+    """Take back lapsed leases, promote waiting runs, ring bells nobody heard; keep
+    projects within their budgets.
+    """
     for run in Run.objects.filter(state__in=Run.LIVE, lease_until__lt=Now()):
         take_back(run)
     promote_waiting()
     start_what_follows()
+    budgets.enforce()
     Device.objects.exclude(run=None).filter(
         ~Q(run__state__in=Run.LIVE) | ~Q(run__fence=F("fence"))
     ).update(run=None)
@@ -35,7 +39,7 @@ def take_back(run: Run) -> bool:
     """End the attempt of a lost host or supervisor; its run goes on elsewhere."""
     wanted = {
         Run.Desired.CANCEL.value: (State.CANCELLED, ""),
-        Run.Desired.PAUSE.value: (State.PAUSED, ""),
+        Run.Desired.PAUSE.value: (State.PAUSED, run.reason),
     }
     target, reason = wanted.get(
         run.desired_state, (State.QUEUED, "its supervisor was lost; it goes on")

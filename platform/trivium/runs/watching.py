@@ -11,6 +11,7 @@ from runspec import SPECS
 
 from trivium.metrics.queries import curve_names
 from trivium.pages import lineage
+from trivium.planning.spending import spent_by_runs
 from trivium.projects.models import Project
 from trivium.runs import cockpit, compare, logs, retention
 from trivium.runs.applying import settings_ignored
@@ -185,6 +186,7 @@ def header_context(run: Run, *, can_edit: bool) -> dict[str, Any]:
         if run.state == Run.State.QUEUED
         else "",
         "duration_s": duration_s(run),
+        "spent": spent_by_runs(run.project, [run.pk]),
         "highlights": [
             setting
             for setting in settings_of(run)

@@ -39,6 +39,18 @@ METHODS = {
         "accumulation": 2,
     },
     "rloo, answers learnt from twice": {"num_iterations": 2, "checkpoint_every": 1},
+    "ppo": {"algorithm": "ppo", "minibatches": 1, "accumulation": 2},
+    # A checkpoint falls between two minibatches of the same answers.
+    "ppo lora, four steps a sampling": {
+        "algorithm": "ppo",
+        "num_iterations": 2,
+        "minibatches": 2,
+        "num_generations": 2,
+        "method": "lora",
+        "lora_rank": 4,
+        "checkpoint_every": 1,
+        "missing_end_penalty": 1.0,
+    },
 }
 
 

@@ -10,6 +10,7 @@ from runspec import RlhfSpec
 from trainer.context import Context
 from trainer.rlhf.limits import CURVES, crossed
 from trainer.rlhf.parts import OnlineParts, build_online_parts
+from trainer.rlhf.ppo_training import make_ppo
 from trainer.rlhf.prompts import Asked
 from trainer.rlhf.sampling import Rollout, seed_of
 from trainer.rlhf.training import make_online
@@ -26,8 +27,12 @@ NAMES = {
     "clip_ratio/region_mean": "train/clip_share",
     "frac_reward_zero_std": "train/equal_share",
     "advantage_std": "train/advantage_std",
+    "clip_share": "train/clip_share",
+    "value_loss": "train/value_loss",
+    "value_gradient_norm": "train/value_gradient_norm",
+    "explained_variance": "train/explained_variance",
 }
-"""What TRL logs, and what its curve is called here."""
+"""What is logged, by TRL's names for it, and what its curve is called here."""
 PART = re.compile(r"rewards/(.+)/mean")
 HELD_OUT = 2**62
 """Stands for a step in the seeds of answers to held-out prompts: always the same."""
@@ -42,20 +47,15 @@ def run_rlhf(spec: RlhfSpec, *, context: Context) -> None:
         Stopped: the run was asked to stop, or a limit paused it; a checkpoint was
             saved.
     """
-    STAGES[spec.algorithm](spec, context)
-
-
-def run_trl(spec: RlhfSpec, context: Context) -> None:
-    """Learn by RLOO or GRPO."""
-    parts = build_online_parts(spec, context, make_online)
+    parts = build_online_parts(spec, context, TRAINERS[spec.algorithm])
     try:
         Aligning(parts, context).run()
     finally:
         parts.close()
 
 
-STAGES = {"rloo": run_trl, "grpo": run_trl}
-"""Algorithm → what learns by it; `ppo` stands in a module of its own."""
+TRAINERS = {"rloo": make_online, "grpo": make_online, "ppo": make_ppo}
+"""Algorithm → what makes the trainer that learns by it."""
 
 
 @dataclass

@@ -205,9 +205,15 @@ def make_online(parts: Parts, common: dict[str, Any], pieces: dict[str, Any]) ->
         peft_config=adapter,
         **pieces,
     )
+    equip(made, parts)
+    return made
+
+
+def equip(made: Any, parts: OnlineParts) -> None:
+    """Give a trainer what it asks, draws with and is rewarded by."""
     made.asked = parts.prompts
     made.rewards = parts.rewards
-    made.run_seed = spec.seed
+    made.run_seed = parts.spec.seed
     made.spent = Spent()
     made.sampler = make_sampler(
         made.model,
@@ -217,7 +223,6 @@ def make_online(parts: Parts, common: dict[str, Any], pieces: dict[str, Any]) ->
         # Set on the trainer only later.
         is_stopped=lambda: made.is_stopped(),  # noqa: PLW0108
     )
-    return made
 
 
 def named(titles: Sequence[str]) -> list[Callable[..., Any]]:
