@@ -176,6 +176,21 @@ def test_a_model_is_fine_tuned_on_several_datasets_from_flags(trivium, tuned):
     assert "preflight" in trivium("runs", "list", "--kind", "preflight").out
 
 
+def test_rewards_are_given_as_lines_one_flag_each(trivium, tuned):
+    argv = ["runs", "start", "rlhf", "--model", tuned["model"]]
+    argv += ["--datasets", tuned["one"]]
+    rules = ["length maximum=9", "pattern pattern='so far' weight=-1"]
+    flags = [word for rule in rules for word in ("--reward-functions", rule)]
+    started = trivium(*argv, *flags)
+    assert started.code == 0, started.err
+    found = Run.objects.get(kind="rlhf").spec["reward_functions"]
+    assert [(one["name"], one["weight"]) for one in found] == [
+        ("length", 1), ("pattern", -1),
+    ]  # fmt: skip
+    refused = trivium(*argv, "--reward-functions", "lenght")
+    assert "--reward-functions.0: 'lenght' is no reward function" in refused.err
+
+
 def test_only_the_check_of_a_run_is_started(trivium, tuned):
     argv = ["--model", tuned["model"], "--datasets", tuned["one"], "--check-only"]
     made = trivium("runs", "start", "sft", *argv, "--json").json

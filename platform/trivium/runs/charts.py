@@ -25,7 +25,7 @@ class Chart(NamedTuple):
     title: str
     curves: list[str]
     lines: tuple[dict[str, Any], ...] = ()
-    """Limits drawn across: `value` and `text` of each."""
+    """Limits drawn across: `value`, `text` and `kind` (min or max) of each."""
 
 
 def group_curves(names: list[str]) -> list[Chart]:

@@ -92,8 +92,10 @@ def limits_in(spec: RlhfSpec, title: str) -> list[dict[str, Any]]:
     for name in LIMITS.get(title, ()):
         value = getattr(spec, name)
         if value is not None:
-            what = "below" if name.startswith("min_") else "above"
-            found.append({"value": value, "text": f"pauses {what} {value:g}"})
+            kind = name[:3]
+            what = {"min": "below", "max": "above"}[kind]
+            text = f"pauses {what} {value:g}"
+            found.append({"value": value, "text": text, "kind": kind})
     return found
 
 

@@ -227,9 +227,7 @@ def settings_of(run: Run) -> list[Setting]:
             default = default.model_dump(mode="json")
         setting = Setting(
             label=label_of(name, field),
-            value=value_in_words(value)
-            if holds_tables(value) and name != "reward_functions"
-            else shown(value),
+            value=value_to_read(name, value),
             unit=extra.get("unit", ""),
             help=field.description or "",
             group=extra.get("group") or "Settings",
@@ -238,6 +236,13 @@ def settings_of(run: Run) -> list[Setting]:
         )
         found.append(setting)
     return found
+
+
+def value_to_read(name: str, value: Any) -> Any:
+    """Return a setting's value as a page shows it; reward functions as one types it."""
+    if name == "reward_functions":
+        return "; ".join(str(shown(value)).split("\n"))
+    return value_in_words(value) if holds_tables(value) else shown(value)
 
 
 def holds_tables(value: Any) -> bool:

@@ -83,11 +83,13 @@ function addMarks(figure) {
 
 // Limits that pause the run.
 function addLimits(figure, chart) {
-  return (chart.lines ?? []).map(({ value, text }) => {
+  return (chart.lines ?? []).map(({ value, text, kind }) => {
     const look = { line_color: colour("--bad"), line_dash: "dashed", line_width: 1.5 };
     const span = new Bokeh.Span({ dimension: "width", location: value, ...look });
     const label = new Bokeh.Label({
-      x: 4, y: value, x_units: "screen", y_offset: 2, text,
+      x: 4, y: value, x_units: "screen", text,
+      // On the side where the curve is allowed to be.
+      ...(kind === "max" ? { text_baseline: "top", y_offset: -3 } : { text_baseline: "bottom", y_offset: 2 }),
       text_font_size: "11px", text_color: colour("--bad"),
     });
     figure.add_layout(span);
