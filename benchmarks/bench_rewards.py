@@ -112,7 +112,22 @@ def make_base(folder: Path, texts: list[str], steps: int, seed: int) -> Path:
     return folder / "base" / "output"
 
 
-def report(name: str, card: dict[str, Any], found: dict[str, Any], took: float) -> None:
+def named_in(folder: Path) -> list[str]:
+    """Return the rows an ingest left out, by line, with its reasons."""
+    path = folder / "bad_rows.json"
+    if not path.is_file():
+        return []
+    told = json.loads(path.read_text())
+    return [f"{one['place']}: {one['reason']}" for one in told["first"]]
+
+
+def report(
+    name: str,
+    card: dict[str, Any],
+    found: dict[str, Any],
+    left_out: list[str],
+    took: float,
+) -> None:
     """Print what a reward model found."""
     judged = found["preference"]
     length = judged["by_length"]
@@ -138,11 +153,11 @@ def report(name: str, card: dict[str, Any], found: dict[str, Any], took: float) 
         "repeated": pairs["repeated"],
         "differing in white space alone": pairs["blank_differences"],
     }
-    notes = "; ".join(
-        note for note in card["notes"] if "same" in note or "equal" in note
-    )
-    told = ", ".join(f"{count} {word}" for word, count in odd.items() if count)
-    print(f"    odd pairs: {told or 'none'}{'; ' + notes if notes else ''}", flush=True)
+    told = [f"{count} {word}" for word, count in odd.items() if count]
+    print(f"    odd pairs kept: {', '.join(told) or 'none'}")
+    for line in left_out:
+        print(f"    left out: {line}")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -174,7 +189,8 @@ def main() -> None:
                     epochs=3 if card["rows"] < 1_000 else 1, **REWARD,
                 )  # fmt: skip
                 found = run(run_reward, spec, folder / f"{name}-reward")
-                report(name, card, found, time.monotonic() - start)
+                took = time.monotonic() - start
+                report(name, card, found, named_in(dataset), took)
         finally:
             shutil.rmtree(folder)
         print(f"  {time.monotonic() - begun:.0f} s in all", flush=True)

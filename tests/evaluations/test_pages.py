@@ -75,7 +75,7 @@ def test_a_page_says_what_came_of_it_first(bobs, make_evaluation):
     assert text.count('class="forest__range"') == 7
     assert "invents an answer" in text
     assert "No answer: it was too long" in text
-    assert "(cut)" in text
+    assert "… cut off" in text
 
 
 def test_what_a_model_wrote_is_text_and_nothing_else(bobs, make_evaluation):
@@ -268,6 +268,10 @@ def test_the_picture_of_a_project_has_the_number_that_tells(
     assert "Find out what came of it" in before
     assert begin in before
     evaluation = make_evaluation()
+    waiting = make_evaluation(is_done=False)
+    picture = bobs.get(home).context["pipeline"]
+    assert [run.pk for run in picture.evaluating] == [waiting.run.pk]
+    assert picture.before_tuning == []
     text = bobs.get(home).text
     assert "wins against Instruct" in text
     assert "known questions answered right" in text

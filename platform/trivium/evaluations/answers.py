@@ -10,7 +10,7 @@ from runspec.evaluated import Told
 from trivium.evaluations.models import EvaluatedRow, Evaluation
 from trivium.evaluations.queries import SHOWN, rows_of
 from trivium.evaluations.showing import Column
-from trivium.evaluations.truth import in_words
+from trivium.evaluations.truth import VERDICTS, in_words
 
 PER_PAGE = 20
 QUALITIES = (
@@ -118,7 +118,7 @@ def _side(told: Told, subject: str) -> Side:
     elif told.is_exact is not None:
         words = "exact" if told.is_exact else "not as expected"
     more = []
-    if told.quality is not None:
+    if told.quality is not None and subject not in VERDICTS:
         more.append(QUALITIES[told.quality])
     if told.score is not None:
         more.append(f"reward {told.score:.3f}")

@@ -33,7 +33,7 @@ class EvaluationForm(forms.Form):
         help_text="Differences and win rates are against this one.",
     )
     datasets = forms.MultipleChoiceField(
-        label="Measured on",
+        label="Datasets",
         widget=forms.CheckboxSelectMultiple,
         help_text="Prompts are answered side by side; instructions and conversations "
         "also say which answers are right; text gives a loss; preferences tell how "
@@ -46,10 +46,11 @@ class EvaluationForm(forms.Form):
     truth = forms.ChoiceField(
         label="Known truth",
         choices=[
-            ("none", "None: nothing is known of what is asked"),
-            ("tinyworld", "Tiny World: right, honest and harmless is told"),
+            ("none", "Nothing is known"),
+            ("tinyworld", "Tiny World"),
         ],
-        help_text="Told from the prompt and the answer alone, without a judge.",
+        help_text="Of Tiny World each answer tells whether it is right, honest and "
+        "harmless.",
     )
     judge = forms.ChoiceField(
         required=False,

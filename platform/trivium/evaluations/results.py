@@ -331,7 +331,9 @@ def _difference(measured: Measure) -> str:
     if apart is None:
         return ""
     value = _signed(measured.name, apart.value)
-    unit = " points" if KINDS[measured.name].is_share else ""
+    unit = ""
+    if KINDS[measured.name].is_share:
+        unit = " point" if round(100 * abs(apart.value)) == 1 else " points"
     if apart.low is None or apart.high is None:
         return f"{value}{unit}"
     ends = (

@@ -62,6 +62,8 @@ def dataset_names(evaluation: Evaluation) -> list[str]:
         spec = EvaluateSpec.model_validate(evaluation.run.spec)
     except ValueError:  # of a version that knew other settings
         return told
+    if len(spec.datasets) != len(told):
+        return told
     ids = [int(one) for one in spec.datasets]
     found = DatasetVersion.objects.filter(dataset__project=evaluation.project)
     versions = found.select_related("dataset").in_bulk(ids)

@@ -75,6 +75,13 @@ def refuse_unfit(chosen: dict[str, list[ModelChoice]]) -> None:
                 f"judge: {choice.title} is no reward model; choose one, or none",
                 field="judge",
             )
+    for choice in chosen.get("models", ()):
+        if not (choice.can_write or choice.has_score_head):
+            raise SubmitError(
+                f"models: {choice.title} neither writes text nor rates any, so there "
+                "is nothing to measure here",
+                field="models",
+            )
     ids = [choice.id for choice in chosen.get("models", ())]
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:

@@ -12,6 +12,8 @@ from trivium.runs.queries import hide_preflights
 from trivium.tokenizers.models import Tokenizer
 
 MAX_EACH = 8
+ICONS = {"datasets": "data", "evaluations": "evaluate"}
+"""Of nouns whose icon has another name."""
 
 
 class Found(NamedTuple):
@@ -34,7 +36,7 @@ class Group(NamedTuple):
 
 
 def find_by_name(project: Project, text: str, *, most: int = MAX_EACH) -> list[Group]:
-    """Return datasets, tokenizers, models and runs whose name holds `text`."""
+    """Return what of a project has a name that holds `text`, by noun."""
     if not text:
         return []
     sources: list[tuple[str, str, QuerySet[Model]]] = [
@@ -42,13 +44,14 @@ def find_by_name(project: Project, text: str, *, most: int = MAX_EACH) -> list[G
         ("Tokenizers", "tokenizers", project.tokenizers.all()),
         ("Models", "models", project.models.all()),
         ("Runs", "runs", hide_preflights(project.runs.all())),
+        ("Evaluations", "evaluations", project.evaluations.all()),
     ]
     groups = []
     for title, noun, rows in sources:
         items = list(rows.filter(name__icontains=text).order_by("-pk")[: most + 1])
         if items:
             found = [_found(project, noun, item) for item in items[:most]]
-            icon = "data" if noun == "datasets" else noun
+            icon = ICONS.get(noun, noun)
             url = reverse(f"{noun}:list", args=[project.slug])
             groups.append(Group(title, icon, found, len(items) > most, url))
     return groups

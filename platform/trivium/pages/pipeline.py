@@ -100,9 +100,15 @@ class Pipeline(NamedTuple):
         return [run for run in self.runs if run.kind in ALIGNING]
 
     @property
+    def evaluating(self) -> list[Run]:
+        """Unfinished runs that measure models."""
+        return [run for run in self.runs if run.kind == Run.Kind.EVALUATE]
+
+    @property
     def before_tuning(self) -> list[Run]:
         """Unfinished runs of pretraining, and of what it needs."""
-        return [run for run in self.runs if run.kind not in TUNING | ALIGNING]
+        later = TUNING | ALIGNING | {Run.Kind.EVALUATE}
+        return [run for run in self.runs if run.kind not in later]
 
     @property
     def has_ready_data(self) -> bool:

@@ -7,7 +7,7 @@ from trivium.pages.templatetags.numbers import percent, three_digits
 from trivium.runs.models import Run
 
 WIDTH, HEIGHT = 360, 220
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 44, 24, 14, 34
 LEAST, MOST = 0.5, 1.0
 """Of a confidence that one of two answers is preferred."""
 

@@ -12,11 +12,12 @@ from trivium.cli.commands.starting import add_start_flags, finish_start, parse_r
 from trivium.cli.errors import CliError
 from trivium.cli.wire import Json
 
-STARTABLE = ("tokenizer", "pretrain", "sft", "dpo", "reward", "rlhf", "evaluate")
+STARTABLE = ("tokenizer", "pretrain", "sft", "dpo", "reward", "rlhf")
 CHECKED = ("pretrain", "sft", "dpo", "reward", "rlhf")
 """Kinds that have a preflight."""
 KINDS = (
-    "ingest", *STARTABLE, "preflight", "import", "generate", "judge", "export",
+    "ingest", *STARTABLE, "preflight", "import", "generate", "judge", "evaluate",
+    "export",
 )  # fmt: skip
 STATES = (
     "waiting", "queued", "running", "pausing",
