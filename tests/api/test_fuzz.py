@@ -49,7 +49,7 @@ READS = [
     "/runs/{id}/log", "/workers", "/workers/{id}", "/generations",
     "/generations/{id}", "/generations/{id}/events", "/comparisons",
     "/comparisons/{id}", "/votes", "/campaigns", "/campaigns/{id}",
-    "/campaigns/{id}/report",
+    "/campaigns/{id}/report", "/pipelines", "/pipelines/{id}", "/pipelines/{id}/yaml",
 ]  # fmt: skip
 WRITES = [
     "/projects", "/datasets", "/datasets/uploads/{id}/look", "/tokenizers",
@@ -58,7 +58,9 @@ WRITES = [
     "/runs/{id}/retry", "/runs/{id}/priority", "/generations",
     "/generations/{id}/stop", "/campaigns", "/campaigns/{id}/answers",
     "/campaigns/{id}/votes", "/campaigns/{id}/undo", "/campaigns/{id}/flags",
-    "/campaigns/{id}/export", "/campaigns/{id}/judge",
+    "/campaigns/{id}/export", "/campaigns/{id}/judge", "/pipelines",
+    "/pipelines/{id}/cancel", "/pipelines/{id}/round",
+    "/pipelines/{id}/steps/{name}/retry",
 ]  # fmt: skip
 FIELDS = [
     "project", "name", "description", "spec", "priority", "changes", "path",

@@ -1,8 +1,11 @@
 """Hostile and mistaken descriptions are refused in one sentence each."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pipelines_lab import THREE, make_version
 from trivium.pipelines.description import read_description
 from trivium.pipelines.models import Pipeline
@@ -113,6 +116,38 @@ def test_words_and_numbers_are_those_of_yaml_1_2():
 )  # fmt: skip
 def test_what_is_written_is_read_again(value):
     assert read_yaml(write_yaml({"value": value})) == {"value": value}
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["from", "name", "base", "x"]), inner, max_size=3
+        )
+    ),
+    max_leaves=6,
+)
+FIELDS = ("name", "kind", "needs", "output", "model", "datasets", "tokenizer", "width")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    at=st.integers(0, 3),
+    drawn=st.dictionaries(st.sampled_from(FIELDS), PLAIN, min_size=1, max_size=2),
+)
+def test_whatever_a_step_holds_is_read_or_refused(at, drawn):
+    values = read_yaml(THREE)
+    values["steps"][at] |= drawn
+    with contextlib.suppress(SubmitError):
+        read_description(values)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text("ab:-[]{}*&!|>'\"#%@ \n\t\x00\x85\ud800", max_size=40))
+def test_whatever_is_pasted_is_read_or_refused(text):
+    with contextlib.suppress(SubmitError):
+        read_description(text)
 
 
 @pytest.mark.django_db
