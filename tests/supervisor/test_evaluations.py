@@ -35,7 +35,7 @@ def server() -> Iterator[Server]:
 def test_a_worker_measures_models_and_their_answers_stand_side_by_side(
     lab, start_node, project, bob, server, tmp_path
 ):
-    start_node()
+    start_node(TRIVIUM_LEASE_S="60")  # nothing is lost here; the machine may be busy
     rows = [prompt_row(one.text, answer=one.answer) for one in ASKED]
     folder = write_rows(tmp_path / "rows", "prompts", train=rows)
     dataset = Dataset.objects.create(project=project, name="World", kind="prompts")
@@ -51,7 +51,8 @@ def test_a_worker_measures_models_and_their_answers_stand_side_by_side(
         datasets=(str(version.pk),),
         truth="tinyworld",
     )
-    run = lab.wait(lab.submit(spec, "Right or shy"), Run.State.SUCCEEDED)
+    run = lab.submit(spec, "Right or shy")
+    lab.wait(run, Run.State.SUCCEEDED, timeout_s=240)
     evaluation = Evaluation.objects.get(run=run)
     assert evaluation.name == run.name == "Right or shy"
     found = {
