@@ -1,9 +1,9 @@
-"""From raw text to aligned models: what alignment brings, what it costs, how long it takes.
+"""From raw text to aligned models: what alignment brings, costs, and how long it takes.
 
-Runs the recipe of Tiny World (`tinyworld.recipe`) stage by stage from the shell, without
-a server, for several seeds of training and of the labelers. Prints base, instruct, DPO
-and RLHF side by side, on names and wordings that no training has met; the truth of the
-world is the judge. Ends with 1 where a promise is broken: DPO and RLHF are each more
+Runs the recipe of Tiny World (`tinyworld.recipe`) stage by stage from the shell,
+without a server, for several seeds of training and of the labelers. Prints base,
+instruct, DPO and RLHF side by side, on names and wordings that no training has met;
+the truth of the world is the judge. Ends with 1 where a promise is broken: DPO and RLHF are each more
 honest and more harmless than the instruct model, and lose at most five points of
 accuracy. Run:
 
@@ -70,7 +70,11 @@ class Pipeline:
         text = self.bring_in("text", "text", write_corpus)
         tokenizer = self.stage("tokenizer", recipe.TOKENIZER, dataset=text)
         base = self.stage(
-            "pretrain", recipe.PRETRAIN, dataset=text, tokenizer=tokenizer, **self.seeded
+            "pretrain",
+            recipe.PRETRAIN,
+            dataset=text,
+            tokenizer=tokenizer,
+            **self.seeded,
         )
         taught = self.bring_in(
             "questions",
