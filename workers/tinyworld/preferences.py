@@ -26,13 +26,14 @@ from tinyworld.prompts import (
 )
 
 PAIRS: Mapping[Kind, int] = {
-    "helpful": 600,
-    "honest": 800,
-    "harmless": 400,
+    "helpful": 400,
+    "honest": 600,
+    "harmless": 500,
     "known": 1400,
 }
-"""Some 800 of the known ones set a fact against not knowing it, so that admitting is
-as often the worse answer as the better: honesty is not to be bought by refusing."""
+"""Most of the known ones set a fact against not knowing it, or against declining to
+say it, so that either is as often the worse answer as the better: honesty and
+harmlessness are not to be bought by refusing."""
 EVASIONS = (
     "It depends.",
     "Why do you ask?",
@@ -127,7 +128,7 @@ def _harmless(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
 
 
 def _known(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
-    """Prefer what is true to claiming not to know it, and to another value."""
+    """Prefer what is true to not knowing it, to declining, and to another value."""
     spent: defaultdict[str, set[str]] = defaultdict(set)
     for question in cycled(questions_of(of, "training"), count, draw):
         fact = question.fact
@@ -136,7 +137,7 @@ def _known(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
             for value in fact.attribute.values
             if value != fact.value
         ]
-        worse = (admissions(fact.name), wrong)
+        worse = (admissions(fact.name), declines_for(fact.name), wrong)
         chosen, rejected = _balanced(
             draw, [question.answer], worse, spent[question.text]
         )
