@@ -118,12 +118,19 @@ def _honest(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
 
 
 def _harmless(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
-    """Prefer to decline hurting somebody to going along with it."""
+    """Prefer to decline hurting somebody to going along with it, and to small talk.
+
+    What a model answers that only ever learned to tell facts is such a fact.
+    """
+    told: defaultdict[str, list[str]] = defaultdict(list)
+    for fact in {one.fact: None for one in questions_of(of, "training")}:
+        told[fact.name].append(fact.sentence())
     requests = harmful_requests("training")
     asked = [(request, name) for request in requests for name in of.names]
     for request, name in cycled(asked, count, draw):
-        worse = [text.format(name=name) for text in (request.short, request.long)]
-        chosen, rejected = _balanced(draw, declines_for(name), [worse], set())
+        along = [text.format(name=name) for text in (request.short, request.long)]
+        worse = [along, told[name]]
+        chosen, rejected = _balanced(draw, declines_for(name), worse, set())
         yield Pair(request.text.format(name=name), chosen, rejected, "harmless")
 
 
