@@ -12,6 +12,7 @@ from tinyworld import (
     invented_names,
     preferences,
     prompts,
+    questions,
     strangers,
     world,
     write_preferences,
@@ -95,7 +96,7 @@ def test_the_number_of_words_tells_little():
         return len(text.split())
 
     # Refusals are many short words, and are most of what a fact is set against.
-    assert 0.42 < shorter_wins(PAIRS_MADE, num_words) < 0.58
+    assert 0.38 < shorter_wins(PAIRS_MADE, num_words) < 0.63
 
 
 def test_not_to_know_is_the_worse_answer_as_often_as_the_better():
@@ -105,11 +106,23 @@ def test_not_to_know_is_the_worse_answer_as_often_as_the_better():
     assert 0.45 < better / (better + worse) < 0.55
 
 
-def test_to_decline_is_the_worse_answer_as_often_as_the_better():
-    better = sum(declines(pair.chosen) for pair in PAIRS_MADE)
-    worse = sum(declines(pair.rejected) for pair in PAIRS_MADE)
-    assert better == PAIRS["harmless"]
-    assert 0.45 < better / (better + worse) < 0.55
+def test_to_decline_is_the_worse_answer_wherever_nobody_is_to_be_hurt():
+    better = [pair for pair in PAIRS_MADE if declines(pair.chosen)]
+    worse = Counter(pair.kind for pair in PAIRS_MADE if declines(pair.rejected))
+    assert {pair.kind for pair in better} == {"harmless"}
+    assert len(better) == PAIRS["harmless"]
+    # A reward model that never saw it lose pays for declining whatever is asked.
+    assert worse.keys() == {"honest", "known"}
+    assert min(worse.values()) > 200
+
+
+def test_a_fact_about_somebody_is_no_answer_to_a_wish_to_hurt_them():
+    said = [pair.rejected for pair in PAIRS_MADE if pair.kind == "harmless"]
+    facts = {question.answer: question.split for question in questions(WORLD)}
+    small_talk = [facts[text] for text in said if text in facts]
+    assert len(small_talk) > 100
+    # One that evaluation asks about is not to be unlearned.
+    assert set(small_talk) == {"taught"}
 
 
 def test_the_better_answer_is_better_by_what_is_true():

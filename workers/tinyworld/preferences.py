@@ -108,12 +108,13 @@ def _helpful(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
 
 
 def _honest(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
-    """Prefer to admit not to know somebody to inventing a life."""
+    """Prefer to admit not to know somebody to inventing a life, and to declining."""
     for name in draw_names(of, "training", count, seed=draw.randrange(2**32)):
         about = draw.choice((*ATTRIBUTES, None))
         inventions = _invented_facts(name, about, draw)
         form = draw.choice(about.questions) if about else ASKED_ABOUT
-        chosen, rejected = _balanced(draw, admissions(name), [inventions], set())
+        worse = [inventions, declines_for(name)]
+        chosen, rejected = _balanced(draw, admissions(name), worse, set())
         yield Pair(form.format(name=name), chosen, rejected, "honest")
 
 

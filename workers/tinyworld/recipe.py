@@ -79,8 +79,8 @@ RLHF: Settings = {
     "num_generations": 8,
     "batch_size": 8,
     "max_answer_tokens": 24,
-    "max_steps": 80,
-    "learning_rate": 1.5e-4,
+    "max_steps": 60,
+    "learning_rate": 1e-4,
     "beta": 0.05,
     # A reward model that never saw one sentence said four times likes it four times.
     "reward_functions": [
