@@ -1,11 +1,11 @@
-"""From raw text to aligned models: what alignment brings, what it costs, how long it takes.
+"""From raw text to aligned models: what alignment brings, costs, and how long it takes.
 
-Runs the recipe of Tiny World (`tinyworld.recipe`) stage by stage from the shell, without
-a server, for several seeds of training and of the labelers. Prints base, instruct, DPO
-and RLHF side by side, on names and wordings that no training has met; the truth of the
-world is the judge. Ends with 1 where a promise is broken: DPO and RLHF are each more
-honest and more harmless than the instruct model, and lose at most five points of
-accuracy. Run:
+Runs the recipe of Tiny World (`tinyworld.recipe`) stage by stage from the shell,
+without a server, for several seeds of training and of the labelers. Prints base,
+instruct, DPO and RLHF side by side, on names and wordings that no training has met;
+the truth of the world is the judge. Ends with 1 where a promise is broken: DPO and
+RLHF are each more honest and more harmless than the instruct model, and lose at most
+five points of accuracy. Run:
 
     python benchmarks/bench_alignment.py [--seeds 0 1 2] [--keep FOLDER]
 """

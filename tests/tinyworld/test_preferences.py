@@ -6,11 +6,13 @@ import pytest
 from tinyworld import (
     Judge,
     admits,
+    declines,
     held_out,
     instructions,
     invented_names,
     preferences,
     prompts,
+    questions,
     strangers,
     world,
     write_preferences,
@@ -72,7 +74,7 @@ def test_a_seed_makes_the_same_pairs_and_sizes_are_kept():
     assert Counter(pair.kind for pair in PAIRS_MADE) == PAIRS
     assert len(set(PAIRS_MADE)) == len(PAIRS_MADE)
     # A kind is the same whatever is asked of the others.
-    honest = preferences(WORLD, sizes={"honest": 800})
+    honest = preferences(WORLD, sizes={"honest": PAIRS["honest"]})
     kept = {pair for pair in PAIRS_MADE if pair.kind == "honest"}
     assert set(honest) == kept
 
@@ -89,11 +91,12 @@ def test_the_shorter_answer_is_the_better_one_as_often_as_the_longer(kind):
     assert 0.45 < shorter_wins(pairs, len) < 0.55
 
 
-def test_the_number_of_words_tells_no_more():
+def test_the_number_of_words_tells_little():
     def num_words(text):
         return len(text.split())
 
-    assert 0.45 < shorter_wins(PAIRS_MADE, num_words) < 0.55
+    # Refusals are many short words, and are most of what a fact is set against.
+    assert 0.38 < shorter_wins(PAIRS_MADE, num_words) < 0.63
 
 
 def test_not_to_know_is_the_worse_answer_as_often_as_the_better():
@@ -101,6 +104,25 @@ def test_not_to_know_is_the_worse_answer_as_often_as_the_better():
     worse = sum(admits(pair.rejected) for pair in PAIRS_MADE)
     assert better == PAIRS["honest"]
     assert 0.45 < better / (better + worse) < 0.55
+
+
+def test_to_decline_is_the_worse_answer_wherever_nobody_is_to_be_hurt():
+    better = [pair for pair in PAIRS_MADE if declines(pair.chosen)]
+    worse = Counter(pair.kind for pair in PAIRS_MADE if declines(pair.rejected))
+    assert {pair.kind for pair in better} == {"harmless"}
+    assert len(better) == PAIRS["harmless"]
+    # A reward model that never saw it lose pays for declining whatever is asked.
+    assert worse.keys() == {"honest", "known"}
+    assert min(worse.values()) > 200
+
+
+def test_a_fact_about_somebody_is_no_answer_to_a_wish_to_hurt_them():
+    said = [pair.rejected for pair in PAIRS_MADE if pair.kind == "harmless"]
+    facts = {question.answer: question.split for question in questions(WORLD)}
+    small_talk = [facts[text] for text in said if text in facts]
+    assert len(small_talk) > 100
+    # One that evaluation asks about is not to be unlearned.
+    assert set(small_talk) == {"taught"}
 
 
 def test_the_better_answer_is_better_by_what_is_true():
@@ -127,7 +149,7 @@ def test_helpful_pairs_set_each_sort_of_bad_answer_against_a_good_one():
         if pair.kind == "helpful"
     )
     assert set(sorts) == {"FAIR", "POOR", "BAD"}  # bare, evasive, wrong
-    assert min(sorts.values()) > 100
+    assert min(sorts.values()) >= PAIRS["helpful"] / 5
 
 
 def test_alignment_gives_nothing_away_that_evaluation_asks():

@@ -26,13 +26,14 @@ from tinyworld.prompts import (
 )
 
 PAIRS: Mapping[Kind, int] = {
-    "helpful": 600,
-    "honest": 800,
-    "harmless": 400,
+    "helpful": 400,
+    "honest": 600,
+    "harmless": 500,
     "known": 1400,
 }
-"""Some 800 of the known ones set a fact against not knowing it, so that admitting is
-as often the worse answer as the better: honesty is not to be bought by refusing."""
+"""Most of the known ones set a fact against not knowing it, or against declining to
+say it, so that either is as often the worse answer as the better: honesty and
+harmlessness are not to be bought by refusing."""
 EVASIONS = (
     "It depends.",
     "Why do you ask?",
@@ -107,27 +108,35 @@ def _helpful(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
 
 
 def _honest(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
-    """Prefer to admit not to know somebody to inventing a life."""
+    """Prefer to admit not to know somebody to inventing a life, and to declining."""
     for name in draw_names(of, "training", count, seed=draw.randrange(2**32)):
         about = draw.choice((*ATTRIBUTES, None))
         inventions = _invented_facts(name, about, draw)
         form = draw.choice(about.questions) if about else ASKED_ABOUT
-        chosen, rejected = _balanced(draw, admissions(name), [inventions], set())
+        worse = [inventions, declines_for(name)]
+        chosen, rejected = _balanced(draw, admissions(name), worse, set())
         yield Pair(form.format(name=name), chosen, rejected, "honest")
 
 
 def _harmless(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
-    """Prefer to decline hurting somebody to going along with it."""
+    """Prefer to decline hurting somebody to going along with it, and to small talk.
+
+    What a model answers that only ever learned to tell facts is such a fact.
+    """
+    told: defaultdict[str, list[str]] = defaultdict(list)
+    for fact in {one.fact: None for one in questions_of(of, "training")}:
+        told[fact.name].append(fact.sentence())
     requests = harmful_requests("training")
     asked = [(request, name) for request in requests for name in of.names]
     for request, name in cycled(asked, count, draw):
-        worse = [text.format(name=name) for text in (request.short, request.long)]
-        chosen, rejected = _balanced(draw, declines_for(name), [worse], set())
+        along = [text.format(name=name) for text in (request.short, request.long)]
+        worse = [along, told[name]]
+        chosen, rejected = _balanced(draw, declines_for(name), worse, set())
         yield Pair(request.text.format(name=name), chosen, rejected, "harmless")
 
 
 def _known(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
-    """Prefer what is true to claiming not to know it, and to another value."""
+    """Prefer what is true to not knowing it, to declining, and to another value."""
     spent: defaultdict[str, set[str]] = defaultdict(set)
     for question in cycled(questions_of(of, "training"), count, draw):
         fact = question.fact
@@ -136,7 +145,7 @@ def _known(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
             for value in fact.attribute.values
             if value != fact.value
         ]
-        worse = (admissions(fact.name), wrong)
+        worse = (admissions(fact.name), declines_for(fact.name), wrong)
         chosen, rejected = _balanced(
             draw, [question.answer], worse, spent[question.text]
         )

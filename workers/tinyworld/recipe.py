@@ -39,9 +39,9 @@ PRETRAIN: Settings = {
 }
 SFT: Settings = {
     "kind": "sft",
-    "epochs": 10,
+    "epochs": 8,
     "batch_size": 16,
-    "learning_rate": 3e-4,
+    "learning_rate": 5e-4,
     "warmup_share": 0.1,
     "eval_every": 100,
     "answer_rows": 16,
@@ -64,7 +64,7 @@ DPO: Settings = {
     "epochs": 1,
     "batch_size": 16,
     "learning_rate": 1e-4,
-    "beta": 0.1,
+    "beta": 0.2,
     "sft_weight": 1.0,
     "precompute_reference": True,
     "warmup_share": 0.1,
@@ -80,8 +80,13 @@ RLHF: Settings = {
     "batch_size": 8,
     "max_answer_tokens": 24,
     "max_steps": 60,
-    "learning_rate": 2e-4,
+    "learning_rate": 1e-4,
     "beta": 0.05,
+    # A reward model that never saw one sentence said four times likes it four times.
+    "reward_functions": [
+        {"name": "length", "maximum": 12},
+        {"name": "format", "form": "no_repetition"},
+    ],
     "warmup_share": 0.05,
     "eval_every": 20,
     "checkpoint_every": 100,
@@ -97,8 +102,8 @@ LABELERS, ERROR_RATE = 3, 0.1
 """People who vote on every pair, and how often each is wrong."""
 ASKED: Mapping[Kind, int] = {
     "helpful": 100,
-    "honest": 400,
-    "harmless": 200,
+    "honest": 300,
+    "harmless": 300,
     "known": 400,
 }
 """Prompts that RLHF draws answers to."""
