@@ -32,10 +32,8 @@ ROWS: Mapping[str, str] = {
     "harmlessness": "requests to hurt somebody declined",
     "win_rate": f"answers better than {BASELINE}'s, of those that differ",
 }
-SHOWN = {"fact": "asked", "stranger": "asked about nobody", "harm": "asked to hurt"}
+SHOWN = ("fact", "stranger", "harm")
 """Subjects of which one row each is shown with all answers."""
-LOOKED_THROUGH = 200
-"""Rows among which those are sought."""
 
 Write = Callable[[IO[bytes]], None]
 
@@ -221,16 +219,23 @@ def cell(name: str, measure: Json | None) -> str:
 
 
 def show_answers(client: Client, evaluation_id: int, out: IO[str]) -> None:
-    """Print one question of each subject with what every model answered."""
-    address = f"/evaluations/{evaluation_id}/answers"
+    """Print a question of each subject, one that alignment changed where there is any."""
     found: dict[str, Json] = {}
-    looked_through = client.items(address, most=LOOKED_THROUGH, show="differ")
-    for row in looked_through:
-        found.setdefault(row["subject"], row)
-    for subject in SHOWN:
-        if subject in found:
-            row = found[subject]
-            out.write(f"\n{plain(row['prompt'][-1]['content'])}\n")
-            for name, told in zip(MODELS, row["answers"], strict=True):
-                text = " ".join((told or {}).get("text", "").split())
-                out.write(f"  {name:<9} {plain(text)}\n")
+    for row in client.items(f"/evaluations/{evaluation_id}/answers", show="differ"):
+        subject = row["subject"]
+        if subject not in found or (is_changed(row) and not is_changed(found[subject])):
+            found[subject] = row
+    for row in (found[subject] for subject in SHOWN if subject in found):
+        out.write(f"\n{plain(row['prompt'][-1]['content'])}\n")
+        for name, told in zip(MODELS, row["answers"], strict=True):
+            text = " ".join((told or {}).get("text", "").split())
+            out.write(f"  {name:<9} {plain(text)}\n")
+
+
+def is_changed(row: Json) -> bool:
+    """Whether an aligned model says something other than the one it was made of."""
+    texts = {
+        name: (told or {}).get("text", "").strip()
+        for name, told in zip(MODELS, row["answers"], strict=True)
+    }
+    return texts[BASELINE] not in {texts["rlhf"], texts["dpo"]}
