@@ -219,7 +219,7 @@ def cell(name: str, measure: Json | None) -> str:
 
 
 def show_answers(client: Client, evaluation_id: int, out: IO[str]) -> None:
-    """Print a question of each subject, one that alignment changed where there is any."""
+    """Print a question of each subject; one that alignment changed, if there is any."""
     found: dict[str, Json] = {}
     for row in client.items(f"/evaluations/{evaluation_id}/answers", show="differ"):
         subject = row["subject"]
