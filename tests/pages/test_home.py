@@ -159,6 +159,17 @@ def test_a_tuned_model_is_shown_at_its_stage(bobs: Client, sft: Run, model):
     assert page.context["step"].title == "You have an instruct model"
 
 
+def test_an_aligned_model_is_looked_at_next(bobs: Client, sft: Run, model):
+    Run.objects.update(state=Run.State.SUCCEEDED)
+    LanguageModel.objects.filter(run=sft).update(path="models/guide")
+    aligned = LanguageModel.objects.create(
+        project=model.project, name="Kind", stage="aligned", path="models/kind"
+    )
+    step = bobs.get(GRAMMAR).context["step"]
+    assert (step.title, step.action) == ("You have an aligned model", "Find out")
+    assert step.url.endswith(f"?model={aligned.pk}")
+
+
 def test_a_failure_is_the_next_thing_to_look_at(bobs: Client, pretrain: Run):
     Run.objects.filter(pk=pretrain.pk).update(
         state=Run.State.FAILED, reason="The loss became NaN."

@@ -169,7 +169,7 @@ def described(data: Mapping[str, str], share: float) -> Json:
         return {"from": value} if value in names else value
 
     return {
-        "name": f"{NAME}, three stages",
+        "name": NAME,
         "steps": [
             {"name": name, **shortened(settings, share)}
             | {field: referring(value) for field, value in refers.items()}

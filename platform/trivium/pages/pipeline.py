@@ -191,11 +191,35 @@ def next_step(project: Project, picture: Pipeline) -> Step:
         )
     if picture.pretraining or picture.tuning or picture.aligning:
         return watching_step(slug, picture)
-    if picture.tuned is not None:
-        return aligning_step(slug, picture.tuned, picture.preferences)
+    tuned, aligned = picture.tuned, picture.aligned
+    if aligned is not None and (tuned is None or aligned.pk > tuned.pk):
+        return aligned_step(slug, aligned, is_measured="aligned" in picture.figures)
+    if tuned is not None:
+        return aligning_step(slug, tuned, picture.preferences)
     if picture.model is not None:
         return teaching_step(slug, picture.model, picture.examples)
     return beginning_step(slug, picture)
+
+
+def aligned_step(slug: str, model: LanguageModel, *, is_measured: bool) -> Step:
+    """Return what follows an aligned model: see what came of it, then choose again."""
+    title = "You have an aligned model"
+    if not is_measured:
+        return Step(
+            title,
+            "See what came of it: the same prompts answered by base, instruct and "
+            "aligned, side by side.",
+            "Find out",
+            reverse("evaluations:new", args=[slug]) + f"?model={model.pk}",
+            needs_engineer=True,
+        )
+    return Step(
+        title,
+        "Talk to it, or have people choose between its answers and others: their "
+        "choices are what the next round learns from.",
+        "Collect choices",
+        reverse("campaigns:list", args=[slug]),
+    )
 
 
 def aligning_step(
