@@ -189,6 +189,24 @@ class RewardSpec(Spec):
     chat_template: training.Template = training.CHAT_TEMPLATE
     custom_template: str = training.CUSTOM_TEMPLATE
 
+    soft_labels: bool = setting(
+        True,
+        label="Learn how sure people were",
+        help="A pair that two of three people chose so counts as that, a tie as half; "
+        "pairs without votes count as certain.",
+        group="Preference",
+        level="advanced",
+    )
+    strength_margin: float = setting(
+        0.0,
+        label="Margin by strength",
+        help="Rewards shall be so much further apart for each step of strength, where "
+        "the data has it; 0 takes no notice of it.",
+        ge=0,
+        le=10,
+        group="Preference",
+        level="advanced",
+    )
     center_rewards: float = setting(
         0.0,
         label="Centring",

@@ -1,5 +1,6 @@
 """Reward models: they learn, are judged beside length, and the engine reads them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,30 @@ def test_a_trained_one_scores_the_preferred_answer_higher(lab: AlignLab):
     assert better > worse
     assert better - worse == pytest.approx(found["margin"], rel=0.5)
     assert "- reward\n" in (folder / "output/README.md").read_text()
+
+
+def test_a_pair_people_were_divided_on_is_learnt_as_that(lab: AlignLab):
+    divided = [row | {"chosen_share": 0.5} for row in polite()]
+    pairs = lab.pairs("divided", divided[:29], divided[29:])
+    found = {
+        is_soft: result_of(
+            lab.run(
+                lab.reward(pairs, soft_labels=is_soft, learning_rate=1e-2),
+                f"soft-{is_soft}",
+            )
+        )["preference"]
+        for is_soft in (True, False)
+    }
+    assert abs(found[True]["margin"]) < 0.2
+    assert found[False]["margin"] > 2
+
+
+def test_a_stronger_preference_shall_be_told_apart_by_more(lab: AlignLab):
+    strong = [row | {"strength": 3.0} for row in polite()]
+    pairs = lab.pairs("strong", strong[:29], strong[29:])
+    folder = lab.run(lab.reward(pairs, strength_margin=1.0))
+    first = float(min(curve(folder, "train/loss").items())[1])
+    assert first == pytest.approx(math.log1p(math.exp(3)), abs=0.3)
 
 
 def test_a_resumed_curve_is_the_same_to_the_bit(lab: AlignLab):

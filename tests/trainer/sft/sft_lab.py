@@ -49,6 +49,8 @@ SCHEMAS = {
             ("chosen", MESSAGES),
             ("rejected", MESSAGES),
             ("is_chat", pa.bool_()),
+            ("chosen_share", pa.float32()),
+            ("strength", pa.float32()),
         ]
     ),
 }

@@ -1,16 +1,16 @@
 """Preferences for a decoder: both answers rendered and encoded behind one prompt."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sandbox.render import Rendered
 
 from trainer.errors import BadInputError
 from trainer.sft.chat import ChatEncoder, conversation_of
-from trainer.sft.rows import Example, RowError, Tally
+from trainer.sft.rows import NUMBERS, Example, RowError, Tally
 
-COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
-"""As TRL names them. A rated text stands whole in one of the last two."""
+COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids", *NUMBERS)
+"""As TRL names them. A rated text stands whole in one of the two sides."""
 SIDES = ("chosen", "rejected")
 
 
@@ -19,6 +19,10 @@ class PairExample(Example):
     """One encoded pair: `ids` is the prompt, `labels` the chosen answer."""
 
     rejected: list[int] = field(default_factory=list)
+    against: float = 0.0
+    """Share of the votes for the rejected answer, a tie counting half; 0: not known."""
+    strength: float = 0.0
+    """How much better the chosen one is, as the data has it; 0: not known."""
 
     @property
     def trained_tokens(self) -> int:
@@ -29,17 +33,27 @@ class PairExample(Example):
     def cut(self, tokens: int) -> "PairExample":
         """Return it with each side cut at so many tokens, the prompt included."""
         room = max(0, tokens - len(self.ids))
-        return PairExample(
-            self.ids[:tokens],
-            self.labels[:room],
-            min(self.length, tokens),
-            self.rejected[:room],
+        return replace(
+            self,
+            ids=self.ids[:tokens],
+            labels=self.labels[:room],
+            length=min(self.length, tokens),
+            rejected=self.rejected[:room],
         )
 
-    def values(self) -> dict[str, list[int]]:
+    def voted(self, row: dict[str, Any]) -> "PairExample":
+        """Return it with what a row says of how it was preferred."""
+        share, strength = row.get("chosen_share"), row.get("strength")
+        return replace(
+            self,
+            against=0.0 if share is None else 1 - share,
+            strength=strength or 0.0,
+        )
+
+    def values(self) -> dict[str, list[int] | float]:
         """Return what is kept of it, by column."""
-        sides = (self.ids, self.labels, self.rejected)
-        return dict(zip(COLUMNS, sides, strict=True))
+        kept = (self.ids, self.labels, self.rejected, self.against, self.strength)
+        return dict(zip(COLUMNS, kept, strict=True))
 
 
 @dataclass(frozen=True)
@@ -61,9 +75,11 @@ class PreferenceEncoder:
         """
         rendered = self._rendered(rows)
         return [
-            self._whole(row, rendered.get(at))
-            if self.rates
-            else self._split(row, rendered.get(at), at)
+            (
+                self._whole(row, rendered.get(at))
+                if self.rates
+                else self._split(row, rendered.get(at), at)
+            ).voted(row)
             for at, row in enumerate(rows)
         ]
 

@@ -50,7 +50,7 @@ def give_pairs(parts: Parts, *, rates: bool) -> None:
     chat = parts.encode
     assert isinstance(chat, ChatEncoder)
     parts.encode = PreferenceEncoder(chat, rates=rates)
-    parts.key = key_of("preferences", rates, parts.key)
+    parts.key = key_of("preferences with votes", rates, parts.key)
     parts.columns = COLUMNS
 
 

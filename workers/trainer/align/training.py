@@ -5,6 +5,7 @@ much as a whole one. Here each counts by its pairs.
 """
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,16 @@ from datasets import Dataset
 from runspec import DpoSpec, RewardSpec
 from torch import Tensor, nn
 from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer
+from trl.trainer.reward_trainer import DataCollatorForPreference
 
 from trainer.align.measures import Floats
 from trainer.errors import Stopped
 from trainer.sft.parts import Parts, adapter_of
+from trainer.sft.rows import NUMBERS
 from trainer.sft.training import Watched
 
+VOTED = ("against", "margin")
+"""What a batch of a reward model has beside what the model reads."""
 NOT_OF_THE_MODEL = ("completion_mask", "ref_chosen_logps", "ref_rejected_logps")
 
 
@@ -92,12 +97,57 @@ class AlignTrainer(Preferring, DPOTrainer):
         return self.beta * (chosen - by_chosen), self.beta * (rejected - by_rejected)
 
 
+@dataclass
+class VotedPairs(DataCollatorForPreference):
+    """TRL's batches of pairs, with how sure people were."""
+
+    strength_margin: float = 0.0
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return a batch."""
+        batch: dict[str, Any] = super().torch_call(examples)
+        batch["against"] = torch.tensor([one["against"] for one in examples])
+        if self.strength_margin:
+            strengths = torch.tensor([one["strength"] for one in examples])
+            batch["margin"] = self.strength_margin * strengths
+        return batch
+
+
 class RateTrainer(Preferring, RewardTrainer):
-    """TRL's trainer of reward models."""
+    """TRL's trainer of reward models, for pairs some people chose otherwise."""
+
+    uses_votes: bool
+
+    def _set_signature_columns_if_needed(self: Any) -> None:
+        super()._set_signature_columns_if_needed()
+        self._signature_columns = [*dict.fromkeys([*self._signature_columns, *NUMBERS])]
+
+    def compute_loss(
+        self: Any,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the cross-entropy to the share of people who chose each answer.
+
+        With d the rewards' difference, s the sigmoid and q the share for the rejected
+        answer it is -(1 - q) log s(d) - q log s(-d): TRL's -log s(d), and q d.
+        """
+        against = inputs.pop("against")
+        loss, outputs = super().compute_loss(
+            model, inputs, return_outputs=True, **kwargs
+        )
+        if self.uses_votes:
+            chosen, rejected = outputs.logits.squeeze(-1).chunk(2)
+            apart = chosen - rejected - inputs.get("margin", 0.0)
+            loss = loss + (against.to(apart) * apart).mean()
+        return (loss, outputs) if return_outputs else loss
 
     def rewards_of(self: Any, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return what the head says of each answer."""
-        logits = self.model(**inputs, use_cache=False).logits.squeeze(-1)
+        read = {name: one for name, one in inputs.items() if name not in VOTED}
+        logits = self.model(**read, use_cache=False).logits.squeeze(-1)
         chosen, rejected = logits.chunk(2)
         return chosen, rejected
 
@@ -146,7 +196,13 @@ def make_rater(
         max_length=None,
         center_rewards_coefficient=spec.center_rewards or None,
     )
-    return RateTrainer(args=config, **pieces)
+    collator = VotedPairs(
+        pad_token_id=parts.tokenizer.pad_token_id,
+        strength_margin=spec.strength_margin,
+    )
+    made = RateTrainer(args=config, data_collator=collator, **pieces)
+    made.uses_votes = spec.soft_labels
+    return made
 
 
 def without_dropout(model: nn.Module) -> nn.Module:

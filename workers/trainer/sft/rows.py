@@ -28,6 +28,8 @@ BATCH = 256
 MAX_NAMED = 10
 COLUMNS = ("input_ids", "labels")
 """Lists of ids kept of each row; `values` of an example gives them."""
+NUMBERS = ("against", "strength")
+"""Columns that hold one number a row instead."""
 TooLong = Literal["drop", "truncate", "refuse"]
 
 
@@ -51,7 +53,7 @@ class Example:
         labels = self.labels if len(self.labels) == 1 else self.labels[:tokens]
         return Example(self.ids[:tokens], labels, min(self.length, tokens))
 
-    def values(self) -> dict[str, list[int]]:
+    def values(self) -> dict[str, list[int] | float]:
         """Return what is kept of it, by column."""
         return {"input_ids": self.ids, "labels": self.labels}
 
@@ -187,8 +189,11 @@ def encoded(
 
 def schema_of(columns: tuple[str, ...]) -> pa.Schema:
     """Return the schema of encoded rows; each also knows where it comes from."""
-    lists = [(name, pa.list_(pa.int32())) for name in columns]
-    return pa.schema([*lists, ("source", pa.int32()), ("row", pa.int64())])
+    kept = [
+        (name, pa.float32() if name in NUMBERS else pa.list_(pa.int32()))
+        for name in columns
+    ]
+    return pa.schema([*kept, ("source", pa.int32()), ("row", pa.int64())])
 
 
 def _build(
