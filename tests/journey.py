@@ -73,7 +73,7 @@ def walk(up: Up, new_page: Callable[..., Page], book: Path, folder: Path) -> Non
     base = f"http://127.0.0.1:{up.port}"
     page = new_page()
     page.goto(link)
-    expect(page.get_by_role("link", name="Pipeline")).to_be_visible()
+    expect(page.get_by_role("link", name="Pipeline", exact=True)).to_be_visible()
 
     bring_in(page, base, book)
 

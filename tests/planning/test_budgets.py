@@ -1,6 +1,7 @@
 """A budget pauses runs before it is exceeded; raising it lets them go on."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -85,7 +86,7 @@ def test_a_supervisor_that_dies_while_pausing_leaves_the_reason(project, alice, 
     budgets.set_budget(project=project, actor=alice, amount=10, unit="device_hours")
     claim = start(hours=5)
     sweep()
-    Run.objects.update(lease_until=timezone.now())
+    Run.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     sweep()
     run = run_of(claim)
     assert run.state == State.PAUSED
