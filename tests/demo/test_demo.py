@@ -61,7 +61,9 @@ def test_the_demo_takes_text_to_aligned_models_and_leaves_nothing_running(tmp_pa
     assert "\x1b" not in told
     for kind in ("tokenizer", "pretrain", "sft", "reward", "rlhf", "dpo", "evaluate"):
         assert re.search(rf"^{kind} .*: succeeded", told, re.MULTILINE), kind
-    table = told[told.rindex("base") :]
+    head = re.search(r"\n +base +instruct +rlhf +dpo\n", told)
+    assert head
+    table = told[head.end() :]
     losses = re.search(r"validation loss .*?" + 4 * r"\s+(\d\.\d+)", table)
     assert losses
     # What a model of chance would have: the logarithm of the vocabulary.

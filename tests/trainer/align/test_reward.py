@@ -78,6 +78,14 @@ def test_a_pair_people_were_divided_on_is_learnt_as_that(lab: AlignLab):
     assert found[False]["margin"] > 2
 
 
+def test_its_preflight_tries_a_step_with_the_votes(lab: AlignLab):
+    divided = [row | {"chosen_share": 0.75} for row in polite()]
+    report = lab.check(lab.reward(lab.pairs("tried", divided[:29], divided[29:])))
+    by_name = {check["name"]: check for check in report["checks"]}
+    assert by_name["pairs"]["status"] == "ok"
+    assert by_name["memory"]["status"] == "ok"
+
+
 def test_a_stronger_preference_shall_be_told_apart_by_more(lab: AlignLab):
     strong = [row | {"strength": 3.0} for row in polite()]
     pairs = lab.pairs("strong", strong[:29], strong[29:])

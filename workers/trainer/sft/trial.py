@@ -7,9 +7,13 @@ from typing import Any
 
 import torch
 
+from trainer.sft.rows import NUMBERS
+
 LISTS = ("input_ids", "prompt_ids", "chosen_ids", "rejected_ids")
 """Columns by whose lengths a row is long, as far as it has them."""
-KEPT = {*LISTS, "labels", "seq_lengths", "ref_chosen_logps", "ref_rejected_logps"}
+KEPT = {
+    *LISTS, *NUMBERS, "labels", "seq_lengths", "ref_chosen_logps", "ref_rejected_logps",
+}  # fmt: skip
 """What collators take."""
 
 
