@@ -91,7 +91,7 @@ def test_the_demo_takes_text_to_aligned_models_and_leaves_nothing_running(tmp_pa
     told = "".join(lines)
     assert second.returncode == Exit.INTERRUPTED, told + erred
     assert f"Port {port} is taken" in told
-    assert "pretrain Tiny World base 2: " in told
+    assert "pretrain Tiny World 2 base: " in told
     assert "its runs go on at the next start" in erred
     assert processes_of(tmp_path) == []
 
