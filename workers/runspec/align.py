@@ -10,29 +10,18 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from runspec import training
-from runspec.base import Device, Spec, setting
+from runspec.base import Device, setting
 
 KINDS = ("preferences",)
-LORA_ONLY = ("lora_rank", "lora_alpha", "lora_modules")
 DPO_METRICS = ("loss", "accuracy", "margin")
-MAX_DATASETS = 20
 LossType = Literal["sigmoid", "ipo", "hinge", "robust", "sigmoid_norm", "apo_zero"]
 
 
-class DpoSpec(Spec):
+class DpoSpec(training.AlignmentSpec):
     """Align a model with preferences directly (DPO): no reward model, no sampling."""
 
     kind: Literal["dpo"] = "dpo"
-    is_resumable: ClassVar[bool] = True
-    wants_accelerator: ClassVar[bool] = True
-    has_preflight: ClassVar[bool] = True
     task: ClassVar[str] = "dpo"
-    loss_on: ClassVar[str] = "assistant"
-    packing: ClassVar[bool] = False
-    lora_dropout: ClassVar[float] = 0.0
-    """The loss compares with a reference: both must be without chance."""
-    answer_rows: ClassVar[int] = 0
-    evaluate_on: ClassVar[tuple[str, ...]] = ()
 
     model: str = setting(
         help="The decoder to align; it is also the reference it is held to.",
@@ -43,7 +32,7 @@ class DpoSpec(Spec):
         reference="dataset",
         kinds=KINDS,
         min_length=1,
-        max_length=MAX_DATASETS,
+        max_length=training.MAX_DATASETS,
     )
     weights: tuple[float, ...] = training.WEIGHTS
 
@@ -150,26 +139,18 @@ class DpoSpec(Spec):
         training.refuse_weights(self.datasets, self.weights)
         training.refuse_template(self.chat_template, self.custom_template)
         if self.method == "full":
-            training.must_be_default(self, LORA_ONLY, "method is full")
+            training.must_be_default(self, training.LORA_ONLY, "method is full")
         if self.loss_type != "robust":
             why = f"the loss is {self.loss_type}, not robust"
             training.must_be_default(self, ("label_smoothing",), why)
         return self
 
 
-class RewardSpec(Spec):
+class RewardSpec(training.AlignmentSpec):
     """Teach a decoder to rate answers by which of two people preferred."""
 
     kind: Literal["reward"] = "reward"
-    is_resumable: ClassVar[bool] = True
-    wants_accelerator: ClassVar[bool] = True
-    has_preflight: ClassVar[bool] = True
     task: ClassVar[str] = "reward"
-    loss_on: ClassVar[str] = "assistant"
-    packing: ClassVar[bool] = False
-    lora_dropout: ClassVar[float] = 0.0
-    answer_rows: ClassVar[int] = 0
-    evaluate_on: ClassVar[tuple[str, ...]] = ()
     sample_prompts: ClassVar[tuple[str, ...]] = ()
     sample_tokens: ClassVar[int] = 1
 
@@ -182,7 +163,7 @@ class RewardSpec(Spec):
         reference="dataset",
         kinds=KINDS,
         min_length=1,
-        max_length=MAX_DATASETS,
+        max_length=training.MAX_DATASETS,
     )
     weights: tuple[float, ...] = training.WEIGHTS
 
@@ -266,5 +247,5 @@ class RewardSpec(Spec):
         training.refuse_weights(self.datasets, self.weights)
         training.refuse_template(self.chat_template, self.custom_template)
         if self.method == "full":
-            training.must_be_default(self, LORA_ONLY, "method is full")
+            training.must_be_default(self, training.LORA_ONLY, "method is full")
         return self

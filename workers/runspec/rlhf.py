@@ -9,12 +9,10 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from runspec import training
-from runspec.base import Device, Spec, setting
+from runspec.base import Device, setting
 from runspec.rewards import AnyReward
 
 KINDS = ("prompts", "instructions", "conversations", "preferences")
-LORA_ONLY = ("lora_rank", "lora_alpha", "lora_modules")
-MAX_DATASETS = 20
 MAX_WEIGHT = 100
 COMPARED = 2
 """Answers that RLOO and GRPO need at least."""
@@ -35,23 +33,14 @@ Algorithm = Literal["rloo", "grpo", "ppo"]
 """What `trainer.rlhf.stage.TRAINERS` knows."""
 
 
-class RlhfSpec(Spec):
+class RlhfSpec(training.AlignmentSpec):
     """Align a model by rewarding what it answers (RLHF)."""
 
     kind: Literal["rlhf"] = "rlhf"
-    is_resumable: ClassVar[bool] = True
-    wants_accelerator: ClassVar[bool] = True
-    has_preflight: ClassVar[bool] = True
     task: ClassVar[str] = "rlhf"
-    loss_on: ClassVar[str] = "assistant"
-    packing: ClassVar[bool] = False
-    lora_dropout: ClassVar[float] = 0.0
-    """A ratio of likelihoods is compared: both must be without chance."""
     chat_template: ClassVar[training.Template] = "model"
     """A policy answers chats already, by its own template."""
     custom_template: ClassVar[str] = ""
-    answer_rows: ClassVar[int] = 0
-    evaluate_on: ClassVar[tuple[str, ...]] = ()
     epochs: ClassVar[float] = 1.0
     early_stopping: ClassVar[int] = 0
 
@@ -65,7 +54,7 @@ class RlhfSpec(Spec):
         reference="dataset",
         kinds=KINDS,
         min_length=1,
-        max_length=MAX_DATASETS,
+        max_length=training.MAX_DATASETS,
     )
     weights: tuple[float, ...] = training.WEIGHTS
     algorithm: Algorithm = setting(
@@ -429,7 +418,7 @@ class RlhfSpec(Spec):
         training.refuse_weights(self.datasets, self.weights)
         default = training.must_be_default
         if self.method == "full":
-            default(self, LORA_ONLY, "method is full")
+            default(self, training.LORA_ONLY, "method is full")
         for algorithm, names in ONLY_OF.items():
             if self.algorithm != algorithm:
                 default(self, names, f"only {algorithm.upper()} reads it")

@@ -4,7 +4,7 @@ Each is the declaration of one field; what a stage means in its own way (its ste
 batches, its rate) it declares itself.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from runspec.base import Spec, setting
 
@@ -14,6 +14,8 @@ Method = Literal["full", "lora", "qlora"]
 TooLong = Literal["drop", "truncate", "refuse"]
 Schedule = Literal["linear", "cosine", "constant"]
 Publish = Literal["best", "last"]
+LORA_ONLY = ("lora_rank", "lora_alpha", "lora_modules")
+MAX_DATASETS = 20
 MAX_STEPS = 100_000_000
 MAX_TEMPLATE = 50_000
 
@@ -272,3 +274,17 @@ def must_be_default(spec: Spec, names: tuple[str, ...], why: str) -> None:
     for name in names:
         if getattr(spec, name) != type(spec).model_fields[name].get_default():
             raise ValueError(f"{name} would be ignored: {why}")
+
+
+class AlignmentSpec(Spec):
+    """What all stages of alignment share: all that the machinery asks and they fix."""
+
+    is_resumable: ClassVar[bool] = True
+    wants_accelerator: ClassVar[bool] = True
+    has_preflight: ClassVar[bool] = True
+    loss_on: ClassVar[str] = "assistant"
+    packing: ClassVar[bool] = False
+    lora_dropout: ClassVar[float] = 0.0
+    """Answers are compared by likelihood or reward: both must be without chance."""
+    answer_rows: ClassVar[int] = 0
+    evaluate_on: ClassVar[tuple[str, ...]] = ()
