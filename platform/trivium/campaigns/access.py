@@ -50,7 +50,7 @@ def take_seat(user: User, slug: str, pk: int) -> Seat:
         Http404: they are strangers, there is no such campaign, or they are labelers
             of the project who were not invited to it.
     """
-    seat = seat_before(user, get_campaign(user, get_project(user, slug), pk))
+    seat = seat_before(user, get_campaign(get_project(user, slug), pk))
     if seat.role == Role.LABELER and not seat.may_label:
         raise Http404("no such campaign")
     return seat

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.aggregates import Count
 from django.db.models.functions import Coalesce
@@ -36,6 +36,9 @@ REPEAT_AFTER = 10
 HARM_WINDOW = timedelta(hours=1)
 MOST_TRIES = 20
 """Items found full between search and lock before a search gives up."""
+SHOWN_OF_ITEM = ("comparison__answer_a", "comparison__answer_b")
+"""What a labeler is shown of an item, fetched with it."""
+SHOWN_OF_TASK = tuple(f"item__{name}" for name in SHOWN_OF_ITEM)
 
 
 def tasks_for(
@@ -44,16 +47,19 @@ def tasks_for(
     """Return what a labeler has to do next, in order: at most `count` tasks.
 
     What is out already stays and is renewed, so a reload, a second tab or a return
-    shows the same tasks.
+    shows the same tasks. Their comparisons and answers come with them.
     """
     lease = lease_of(campaign)
     labeler = labeler_in(campaign, user)
-    held = [task for task in _held(campaign, user) if _hold(task, lease)][:count]
+    out = _held(campaign, user).select_related(*SHOWN_OF_TASK)
+    held = [task for task in out if _hold(task, lease)][:count]
     while campaign.state == Campaign.State.OPEN and len(held) < count:
         task = _next_task(campaign, labeler, lease)
         if task is None:
             break
         held.append(task)
+    for task in held:
+        task.campaign = campaign
     return held
 
 
@@ -120,10 +126,9 @@ def renew(campaign: Campaign, user: User) -> int:
 
 
 def _held(campaign: Campaign, user: User) -> QuerySet[Assignment]:
-    out = Assignment.objects.filter(
+    return Assignment.objects.filter(
         campaign=campaign, labeler=user, state=Assignment.State.OUT
-    )
-    return out.select_related("item__comparison").order_by("pk")
+    ).order_by("pk")
 
 
 def _next_task(
@@ -160,7 +165,7 @@ def _repeat(
     newest_first = voted.order_by("-ended").values_list("pk", flat=True)
     recent = list(newest_first[:REPEAT_AFTER])
     old = voted.exclude(pk__in=recent).filter(~Exists(again)).order_by("ended")
-    first = old.select_related("item").first()
+    first = old.select_related(*SHOWN_OF_TASK).first()
     if len(recent) < REPEAT_AFTER or first is None:
         return None
     return _assign(first.item, labeler, lease, round_number=1)
@@ -169,7 +174,8 @@ def _repeat(
 def _gold(campaign: Campaign, labeler: Labeler, lease: timedelta) -> Assignment | None:
     """Hand out a gold item the labeler has not seen."""
     gold = Item.objects.filter(campaign=campaign, is_withdrawn=False).exclude(gold="")
-    item = _bearable(gold, campaign, labeler).order_by("place").first()
+    free = _bearable(gold, campaign, labeler).select_related(*SHOWN_OF_ITEM)
+    item = free.order_by("place").first()
     return _assign(item, labeler, lease) if item is not None else None
 
 
@@ -229,7 +235,7 @@ def _lease_first(
     full: list[int] = []
     for _ in range(MOST_TRIES):
         with transaction.atomic():
-            found = items.exclude(pk__in=full)
+            found = items.exclude(pk__in=full).select_related(*SHOWN_OF_ITEM)
             # Items others just lock are passed over, unless there is nothing else.
             item = (
                 found.select_for_update(skip_locked=True, of=("self",)).first()
@@ -246,22 +252,23 @@ def _lease_first(
     return None
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def _assign(
     item: Item, labeler: Labeler, lease: timedelta, *, round_number: int = 0
 ) -> Assignment:
     """Write down that a task is out; a second tab that did so before is joined."""
-    task, _ = Assignment.objects.get_or_create(
-        item=item,
-        labeler=labeler.user,
-        round=round_number,
-        defaults={
-            "campaign_id": item.campaign_id,
-            "key": new_key(),
-            "shown_left": left_side(labeler.user_id, item.pk, round_number),
-            "expires": timezone.now() + lease,
-        },
-    )
+    once = {"item": item, "labeler": labeler.user, "round": round_number}
+    try:
+        with transaction.atomic():
+            task = Assignment.objects.create(
+                **once,
+                campaign_id=item.campaign_id,
+                key=new_key(),
+                shown_left=left_side(labeler.user_id, item.pk, round_number),
+                expires=timezone.now() + lease,
+            )
+    except IntegrityError:
+        task = Assignment.objects.select_related(*SHOWN_OF_TASK).get(**once)
     labeler.num_tasks += 1
     Labeler.objects.filter(pk=labeler.pk).update(
         num_tasks=F("num_tasks") + 1, cursor=labeler.cursor

@@ -136,7 +136,7 @@ def hold_tasks(request: ApiRequest, campaign_id: int) -> TasksOut:
     seat = labelers_seat(request, campaign_id)
     held = handing_out.tasks_for(seat.campaign, seat.user)
     return TasksOut(
-        items=tasks_out([task.pk for task in held]),
+        items=[task_out(task) for task in held],
         state=seat.campaign.state,
         is_harm_spent=handing_out.is_harm_spent(seat.campaign, seat.user),
     )
@@ -175,8 +175,8 @@ def undo_vote(request: ApiRequest, campaign_id: int, payload: UndoIn) -> HttpRes
             task = voting.undo(
                 campaign=seat.campaign, labeler=seat.user, key=payload.key
             )
-        [shown] = tasks_out([task.pk])
-        return shown
+        tasks = Assignment.objects.select_related(*handing_out.SHOWN_OF_TASK)
+        return task_out(tasks.get(pk=task.pk))
 
     return once(request, act, status=200)
 
@@ -280,16 +280,8 @@ def cast_out(vote: Vote) -> CastOut:
     )
 
 
-def tasks_out(pks: list[int]) -> list[TaskOut]:
-    """Return tasks in this order, by sides and without names."""
-    rows = Assignment.objects.select_related(
-        "item__comparison__answer_a", "item__comparison__answer_b"
-    ).in_bulk(pks)
-    return [task_out(rows[pk]) for pk in pks]
-
-
 def task_out(task: Assignment) -> TaskOut:
-    """Return one task; its comparison and both answers were fetched."""
+    """Return one task by sides and without names; its answers were fetched."""
     compared = task.item.comparison
     texts = {"a": compared.answer_a.text, "b": compared.answer_b.text}
     return TaskOut(

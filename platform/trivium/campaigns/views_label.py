@@ -74,16 +74,15 @@ def cast(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     side = request.POST.get("choice", "")
     if side not in CHOICES:
         return refused(request, seat, "Choose a side, a tie, or both bad.", 422)
-    task = task_of(request)
+    task = voting.task_of(request.user, request.POST.get("key", ""))
     if task is None:
         if was_counted(request):  # the answer was lost on its way, or it was undone
             return answered(request, seat)
         gone = "This task is not yours any more. Here is the next one."
         return refused(request, seat, gone, CONFLICT)
     try:
-        voting.cast_vote(
-            labeler=request.user,
-            key=task.key,
+        voting.count_vote(
+            task,
             choice=to_answer(side, task.shown_left),
             details=details_of(request.POST, task.shown_left),
             ms_active=whole(request.POST.get("ms_active", "")),
@@ -145,7 +144,7 @@ def flag(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
 def save_draft(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     """Keep what is filled in; it renews the lease as well."""
     labelers_seat(request, slug, pk)
-    task = task_of(request)
+    task = voting.task_of(request.user, request.POST.get("key", ""))
     if task is None:
         return JsonResponse({"kept": False}, status=CONFLICT)
     details = details_of(request.POST, task.shown_left).model_dump(mode="json")
@@ -190,12 +189,6 @@ def labelers_seat(request: SignedInRequest, slug: str, pk: int) -> Seat:
     return require_labeler(take_seat(request.user, slug, pk))
 
 
-def task_of(request: SignedInRequest) -> Assignment | None:
-    """Return the labeler's own task of the key that was sent."""
-    mine = Assignment.objects.filter(labeler=request.user)
-    return mine.filter(key=request.POST.get("key", "")).first()
-
-
 def was_counted(request: SignedInRequest) -> bool:
     """Whether a vote came with the key that was sent."""
     key = request.POST.get("key", "")
@@ -207,9 +200,6 @@ def tasks_context(seat: Seat, first: Assignment | None = None) -> dict[str, Any]
     held = handing_out.tasks_for(seat.campaign, seat.user)
     if first is not None:
         held.sort(key=lambda task: task.pk != first.pk)
-    tasks = Assignment.objects.select_related(
-        "campaign", "item__comparison__answer_a", "item__comparison__answer_b"
-    ).in_bulk([task.pk for task in held])
     mine = Assignment.objects.filter(
         campaign=seat.campaign, labeler=seat.user, state=Assignment.State.VOTED
     )
@@ -217,7 +207,7 @@ def tasks_context(seat: Seat, first: Assignment | None = None) -> dict[str, Any]
         "project": seat.project,
         "campaign": seat.campaign,
         "seat": seat,
-        "tasks": [shown(tasks[task.pk]) for task in held],
+        "tasks": [shown(task) for task in held],
         "num_mine": mine.count(),
         "is_quick": is_quick(seat.campaign),
         "is_harm_spent": handing_out.is_harm_spent(seat.campaign, seat.user),

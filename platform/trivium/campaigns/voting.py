@@ -33,17 +33,30 @@ TALLIES = {
 def cast_vote(
     *, labeler: User, key: str, choice: str, details: Details, ms_active: int
 ) -> Vote:
-    """Count a vote on a task; sent again with the same key it is counted once.
+    """Count a vote on the task of a key; sent again it is counted once.
 
     Raises:
-        TaskGoneError: there is no such task, the campaign is closed, or the lease ran
-            out and others have the place.
-        IncompleteError: a required question was not answered.
-        VoteConflictError: the key came with another vote before.
+        TaskGoneError: there is no such task, or as `count_vote`.
+        IncompleteError, VoteConflictError: as `count_vote`.
     """
     if (counted := _counted(labeler, key, choice)) is not None:
         return counted
-    task = _task(labeler, key)
+    return count_vote(
+        _task(labeler, key), choice=choice, details=details, ms_active=ms_active
+    )
+
+
+def count_vote(
+    task: Assignment, *, choice: str, details: Details, ms_active: int
+) -> Vote:
+    """Count a vote on a task, as `task_of` returned it; sent again it is counted once.
+
+    Raises:
+        TaskGoneError: the campaign is closed, or the lease ran out and others have the
+            place.
+        IncompleteError: a required question was not answered.
+        VoteConflictError: the task's key came with another vote before.
+    """
     questions = Questions.model_validate(task.campaign.questions)
     details = fitting(questions, choice, details)
     if lacks := missing(questions, choice, details):
@@ -51,15 +64,21 @@ def cast_vote(
     guideline = _guideline(task.campaign)
     # All that can be read before is: SQLite has one writer, and the others wait for it.
     with transaction.atomic():
-        item = Item.objects.select_for_update(of=("self",)).get(pk=task.item_id)
-        # Another tab may have been quicker while this one waited for the lock.
-        if (counted := _counted(labeler, key, choice)) is not None:
+        locked = (
+            Assignment.objects.select_for_update(of=("self", "item"))
+            .select_related("item")
+            .annotate(campaign_state=F("campaign__state"))
+            .get(pk=task.pk)
+        )
+        # Sent before, or another tab was quicker while this one waited for the lock.
+        is_done = locked.state == Assignment.State.VOTED or locked.key != task.key
+        if is_done and (counted := _counted(task.labeler, task.key, choice)):
             return counted
-        task.refresh_from_db(fields=["state", "expires"])
-        _refuse_late(task, item)
+        item = locked.item
+        _refuse_late(locked, item)
         vote = Vote.objects.create(
             comparison_id=item.pk,
-            labeler=labeler,
+            labeler=task.labeler,
             round=task.round,
             choice=choice,
             shown_left=task.shown_left,
@@ -67,7 +86,7 @@ def cast_vote(
             details=details.model_dump(mode="json", exclude={"strength"}),
             guideline=guideline,
             ms_active=min(max(0, ms_active), MAX_ACTIVE_MS),
-            key=key,
+            key=task.key,
         )
         Assignment.objects.filter(pk=task.pk).update(
             state=Assignment.State.VOTED, vote=vote, draft={}, ended=timezone.now()
@@ -87,7 +106,8 @@ def undo(*, campaign: Campaign, labeler: User, key: str = "") -> Assignment:
         NothingToUndoError: there is none, it is not among the newest, or the campaign
             is closed.
     """
-    _refuse_closed(campaign, NothingToUndoError)
+    state = Campaign.objects.values_list("state", flat=True).get(pk=campaign.pk)
+    _refuse_closed(state, NothingToUndoError)
     ended = Assignment.objects.filter(campaign=campaign, labeler=labeler)
     ended = ended.exclude(state=Assignment.State.OUT).order_by("-ended", "-pk")
     newest = list(ended.select_for_update(of=("self",))[:UNDO_WITHIN])
@@ -176,17 +196,28 @@ def _counted(labeler: User, key: str, choice: str) -> Vote | None:
     return vote
 
 
-def _task(labeler: User, key: str) -> Assignment:
+def task_of(labeler: User, key: str) -> Assignment | None:
+    """Return a labeler's own task of a key, with its campaign and item."""
     tasks = Assignment.objects.select_related("campaign", "item")
     task = tasks.filter(labeler=labeler, key=key).first()
+    if task is not None:
+        task.labeler = labeler
+    return task
+
+
+def _task(labeler: User, key: str) -> Assignment:
+    task = task_of(labeler, key)
     if task is None:
         raise TaskGoneError("This task is not yours any more. Here is the next one.")
     return task
 
 
 def _refuse_late(task: Assignment, item: Item) -> None:
-    """Refuse a vote on what nobody waits for; what was filled in stays a draft."""
-    _refuse_closed(task.campaign, TaskGoneError)
+    """Refuse a vote on what nobody waits for; what was filled in stays a draft.
+
+    The task is locked, and has `campaign_state` beside its own.
+    """
+    _refuse_closed(task.campaign_state, TaskGoneError)
     if task.state == Assignment.State.SKIPPED:
         raise TaskGoneError("You skipped this one. Undo that to vote on it.")
     if item.is_withdrawn:
@@ -200,8 +231,7 @@ def _refuse_late(task: Assignment, item: Item) -> None:
         )
 
 
-def _refuse_closed(campaign: Campaign, error: type[LabelingError]) -> None:
-    state = Campaign.objects.values_list("state", flat=True).get(pk=campaign.pk)
+def _refuse_closed(state: str, error: type[LabelingError]) -> None:
     if state == Campaign.State.CLOSED:
         raise error("This campaign is closed. Its votes can no longer change.")
 

@@ -26,6 +26,8 @@ EMPTY_HEAD = re.compile(r"<thead>\s*<tr>\s*(?:<th>\s*</th>\s*)+</tr>\s*</thead>"
 """Markdown has no table without a head; ours of facts have an empty one."""
 ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 LINKS = {"http", "https", "mailto"}
+PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+PARSER.render("Rules are put together by the first text, *before* threads share them.")
 
 
 def card_html(model: LanguageModel) -> SafeString | None:
@@ -94,15 +96,12 @@ def render_markdown(text: str) -> SafeString:
 
 def markdown_html(text: str) -> SafeString:
     """Return all of `text` as HTML without scripts, pictures or styles."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable(
-        ["table", "strikethrough"]
-    )
-    tokens = parser.parse(text)
+    tokens = PARSER.parse(text)
     for token in tokens:
         # The page has the h1 and h2 itself.
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
-    html = parser.renderer.render(tokens, parser.options, {})
+    html = PARSER.renderer.render(tokens, PARSER.options, {})
     html = EMPTY_HEAD.sub("", html)
     clean = nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=LINKS)
     return mark_safe(clean)  # noqa: S308 - cleaned above
