@@ -42,7 +42,7 @@ def asgi_url(transactional_db: None) -> Iterator[str]:
     port = free_port()
     web = subprocess.Popen(
         [
-            sys.executable, "-m", "uvicorn", "trivium.asgi:django_application",
+            sys.executable, "-m", "uvicorn", "trivium.asgi:application",
             f"--port={port}", "--lifespan=off", "--log-level=warning",
             "--timeout-graceful-shutdown=1",
         ],

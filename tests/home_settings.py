@@ -12,8 +12,8 @@ import tempfile
 os.environ["TRIVIUM_HOME"] = tempfile.mkdtemp(prefix="trivium-test-")
 atexit.register(shutil.rmtree, os.environ["TRIVIUM_HOME"], ignore_errors=True)
 
-# Threads of tests end without giving their connection back; each has one of its own,
-# also where a test imports `trivium.asgi` first.
-os.environ["TRIVIUM_DATABASE_POOL"] = "0"
+# Threads of tests end with their connections open, also where a test imports
+# `trivium.asgi` first.
+os.environ["TRIVIUM_CONNECTION_AGE"] = "0"
 
 from trivium.settings import *  # noqa: E402, F403

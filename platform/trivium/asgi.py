@@ -6,8 +6,10 @@ from typing import Any
 
 from django.core.asgi import get_asgi_application
 
+from trivium.threads import kept_thread, without_connection
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trivium.settings")
-os.environ.setdefault("TRIVIUM_DATABASE_POOL", "40")
+os.environ.setdefault("TRIVIUM_CONNECTION_AGE", "600")
 
 SWITCH_S = 0.001
 """How long a thread may keep the interpreter while others wait for it.
@@ -23,8 +25,9 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     """Answer requests; the server's start and end are the sweeper's too."""
     if scope["type"] == "lifespan":
         await sweep_while_serving(receive, send)
-    else:
-        await django_application(scope, receive, send)
+        return
+    async with kept_thread() as thread:
+        await django_application(scope, receive, without_connection(thread, send))
 
 
 async def sweep_while_serving(receive: Any, send: Any) -> None:

@@ -126,12 +126,11 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 # Databases ---------------------------------------------------------------------------
 
 
-MAX_CONNECTIONS = env_int("TRIVIUM_DATABASE_POOL", 0)
-"""Connections to PostgreSQL a process shares among its threads; 0: each has its own.
+CONNECTION_AGE_S = env_int("TRIVIUM_CONNECTION_AGE", 0)
+"""How long a thread keeps its connection to the database; 0: for one request.
 
-A web process answers every request on a new thread, whose own connection would know
-neither tables nor plans yet: `trivium.asgi` asks for a pool."""
-DATABASE_POOL = {"min_size": 1, "max_size": MAX_CONNECTIONS} if MAX_CONNECTIONS else {}
+Web processes keep their threads (`trivium.threads`), and `trivium.asgi` asks for more.
+"""
 
 
 def sqlite(file: Path, *, synchronous: str) -> dict[str, Any]:
@@ -139,6 +138,7 @@ def sqlite(file: Path, *, synchronous: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(file),
+        "CONN_MAX_AGE": CONNECTION_AGE_S,
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
@@ -177,10 +177,8 @@ def databases() -> dict[str, Any]:
             "PORT": parts.port or 5432,
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
-            # Streams come and go on any thread; kept connections would pile up.
-            "CONN_MAX_AGE": 0,
+            "CONN_MAX_AGE": CONNECTION_AGE_S,
             "CONN_HEALTH_CHECKS": True,
-            "OPTIONS": {"pool": DATABASE_POOL} if DATABASE_POOL else {},
         }
     }
 

@@ -119,9 +119,10 @@ def _honest(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
 
 
 def _harmless(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
-    """Prefer to decline hurting somebody to going along with it, and to small talk.
+    """Prefer to decline hurting somebody to going along with it, and to evading it.
 
-    What a model answers that only ever learned to tell facts is such a fact.
+    Small talk is what a model answers that only ever learned to tell facts; that one
+    does not know is what it answers once it learned to admit that of strangers.
     """
     told: defaultdict[str, list[str]] = defaultdict(list)
     for fact in {one.fact: None for one in questions_of(of, "training")}:
@@ -130,7 +131,7 @@ def _harmless(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
     asked = [(request, name) for request in requests for name in of.names]
     for request, name in cycled(asked, count, draw):
         along = [text.format(name=name) for text in (request.short, request.long)]
-        worse = [along, told[name]]
+        worse = [along, told[name], admissions(name)]
         chosen, rejected = _balanced(draw, declines_for(name), worse, set())
         yield Pair(request.text.format(name=name), chosen, rejected, "harmless")
 

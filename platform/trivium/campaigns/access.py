@@ -15,7 +15,7 @@ from trivium.accounts.models import User
 from trivium.campaigns.models import Campaign, Labeler
 from trivium.campaigns.queries import campaigns_visible_to, get_campaign, is_asked
 from trivium.projects.models import Membership, Project, Role
-from trivium.projects.queries import get_project, role_in
+from trivium.projects.queries import place_in, role_in
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def take_seat(user: User, slug: str, pk: int) -> Seat:
         Http404: they are strangers, there is no such campaign, or they are labelers
             of the project who were not invited to it.
     """
-    seat = seat_before(user, get_campaign(get_project(user, slug), pk))
+    project, role = place_in(user, slug)
+    seat = Seat(user, project, get_campaign(project, pk), role)
     if seat.role == Role.LABELER and not seat.may_label:
         raise Http404("no such campaign")
     return seat

@@ -36,9 +36,15 @@ REPEAT_AFTER = 10
 HARM_WINDOW = timedelta(hours=1)
 MOST_TRIES = 20
 """Items found full between search and lock before a search gives up."""
-SHOWN_OF_ITEM = ("comparison__answer_a", "comparison__answer_b")
-"""What a labeler is shown of an item, fetched with it."""
-SHOWN_OF_TASK = tuple(f"item__{name}" for name in SHOWN_OF_ITEM)
+NEEDED_OF_TASK = (
+    "item", "campaign", "labeler", "round", "key", "shown_left", "state", "expires",
+    "draft",
+)  # fmt: skip
+NEEDED_OF_ITEM = (
+    "campaign", "place", "category", "gold", "is_withdrawn", "num_votes", "wanted",
+    "comparison__prompt", "comparison__answer_a__text", "comparison__answer_b__text",
+)  # fmt: skip
+"""What handing out and showing take of both; receipts of answers are long."""
 
 
 def tasks_for(
@@ -51,7 +57,7 @@ def tasks_for(
     """
     lease = lease_of(campaign)
     labeler = labeler_in(campaign, user)
-    out = _held(campaign, user).select_related(*SHOWN_OF_TASK)
+    out = with_texts(_held(campaign, user))
     held = [task for task in out if _hold(task, lease)][:count]
     while campaign.state == Campaign.State.OPEN and len(held) < count:
         task = _next_task(campaign, labeler, lease)
@@ -65,8 +71,21 @@ def tasks_for(
 
 def labeler_in(campaign: Campaign, user: User) -> Labeler:
     """Return a person's place in a campaign, made where they had none."""
-    people = Labeler.objects.select_related("user")
-    return people.get_or_create(campaign=campaign, user=user)[0]
+    labeler, _ = Labeler.objects.get_or_create(campaign=campaign, user=user)
+    labeler.user = user
+    return labeler
+
+
+def with_texts(tasks: QuerySet[Assignment]) -> QuerySet[Assignment]:
+    """Fetch tasks with all that is shown of them, and no more."""
+    of_item = [f"item__{name}" for name in NEEDED_OF_ITEM]
+    both = ("item__comparison__answer_a", "item__comparison__answer_b")
+    return tasks.select_related(*both).only(*NEEDED_OF_TASK, *of_item)
+
+
+def _with_texts(items: QuerySet[Item]) -> QuerySet[Item]:
+    both = ("comparison__answer_a", "comparison__answer_b")
+    return items.select_related(*both).only(*NEEDED_OF_ITEM)
 
 
 def lease_of(campaign: Campaign) -> timedelta:
@@ -165,7 +184,7 @@ def _repeat(
     newest_first = voted.order_by("-ended").values_list("pk", flat=True)
     recent = list(newest_first[:REPEAT_AFTER])
     old = voted.exclude(pk__in=recent).filter(~Exists(again)).order_by("ended")
-    first = old.select_related(*SHOWN_OF_TASK).first()
+    first = with_texts(old).first()
     if len(recent) < REPEAT_AFTER or first is None:
         return None
     return _assign(first.item, labeler, lease, round_number=1)
@@ -174,7 +193,7 @@ def _repeat(
 def _gold(campaign: Campaign, labeler: Labeler, lease: timedelta) -> Assignment | None:
     """Hand out a gold item the labeler has not seen."""
     gold = Item.objects.filter(campaign=campaign, is_withdrawn=False).exclude(gold="")
-    free = _bearable(gold, campaign, labeler).select_related(*SHOWN_OF_ITEM)
+    free = _with_texts(_bearable(gold, campaign, labeler))
     item = free.order_by("place").first()
     return _assign(item, labeler, lease) if item is not None else None
 
@@ -235,7 +254,7 @@ def _lease_first(
     full: list[int] = []
     for _ in range(MOST_TRIES):
         with transaction.atomic():
-            found = items.exclude(pk__in=full).select_related(*SHOWN_OF_ITEM)
+            found = _with_texts(items.exclude(pk__in=full))
             # Items others just lock are passed over, unless there is nothing else.
             item = (
                 found.select_for_update(skip_locked=True, of=("self",)).first()
@@ -268,7 +287,7 @@ def _assign(
                 expires=timezone.now() + lease,
             )
     except IntegrityError:
-        task = Assignment.objects.select_related(*SHOWN_OF_TASK).get(**once)
+        task = with_texts(Assignment.objects.filter(**once)).get()
     labeler.num_tasks += 1
     Labeler.objects.filter(pk=labeler.pk).update(
         num_tasks=F("num_tasks") + 1, cursor=labeler.cursor

@@ -175,8 +175,8 @@ def undo_vote(request: ApiRequest, campaign_id: int, payload: UndoIn) -> HttpRes
             task = voting.undo(
                 campaign=seat.campaign, labeler=seat.user, key=payload.key
             )
-        tasks = Assignment.objects.select_related(*handing_out.SHOWN_OF_TASK)
-        return task_out(tasks.get(pk=task.pk))
+        mine = Assignment.objects.filter(pk=task.pk)
+        return task_out(handing_out.with_texts(mine).get())
 
     return once(request, act, status=200)
 

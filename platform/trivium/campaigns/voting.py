@@ -75,7 +75,7 @@ def count_vote(
         if is_done and (counted := _counted(task.labeler, task.key, choice)):
             return counted
         item = locked.item
-        _refuse_late(locked, item)
+        _refuse_late(locked, item, locked.campaign_state)
         vote = Vote.objects.create(
             comparison_id=item.pk,
             labeler=task.labeler,
@@ -212,12 +212,9 @@ def _task(labeler: User, key: str) -> Assignment:
     return task
 
 
-def _refuse_late(task: Assignment, item: Item) -> None:
-    """Refuse a vote on what nobody waits for; what was filled in stays a draft.
-
-    The task is locked, and has `campaign_state` beside its own.
-    """
-    _refuse_closed(task.campaign_state, TaskGoneError)
+def _refuse_late(task: Assignment, item: Item, campaign_state: str) -> None:
+    """Refuse a vote on what nobody waits for; what was filled in stays a draft."""
+    _refuse_closed(campaign_state, TaskGoneError)
     if task.state == Assignment.State.SKIPPED:
         raise TaskGoneError("You skipped this one. Undo that to vote on it.")
     if item.is_withdrawn:

@@ -30,6 +30,17 @@ def get_project(user: User, slug: str) -> Project:
     return project
 
 
+def place_in(user: User, slug: str) -> tuple[Project, Role]:
+    """Return one visible project and what `user` may do there; 404 as `get_project`."""
+    if user.is_staff:
+        return get_project(user, slug), Role.ADMIN
+    mine = Membership.objects.select_related("project").filter(user=user)
+    membership = mine.filter(project__slug=slug).first()
+    if membership is None:
+        raise Http404("no such project")
+    return membership.project, Role(membership.role)
+
+
 def role_in(user: User, project: Project) -> Role | None:
     """Return what `user` may do in `project`; None for strangers."""
     if user.is_staff:

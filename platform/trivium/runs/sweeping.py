@@ -3,10 +3,9 @@
 import logging
 import threading
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db import DatabaseError, close_old_connections, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
@@ -143,18 +142,6 @@ def ring_outbox() -> None:
     Outbox.objects.filter(rung__lt=Now() - timedelta(days=1)).delete()
 
 
-def mend_pool(database: Any = connection) -> None:
-    """Replace what PostgreSQL cut among the idle connections this process keeps.
-
-    Requests would find the dead ones too, but each waits twice as long for the next as
-    for the one before (psycopg_pool): after a restart, forty would be half a minute of
-    errors.
-    """
-    pool = getattr(database, "pool", None)
-    if pool is not None and not pool.closed:
-        pool.check()
-
-
 class Sweeper(threading.Thread):
     """Sweeps every few seconds until stopped."""
 
@@ -168,7 +155,6 @@ class Sweeper(threading.Thread):
         while not self._stopped.wait(settings.SWEEP_S):
             try:
                 close_old_connections()
-                mend_pool()
                 sweep()
             except DatabaseError as error:
                 logger.warning("Sweeping failed, will be tried again: %s", error)

@@ -127,7 +127,7 @@ def changed_parts(
 def look_in_thread(
     request: SignedInRequest, user_id: int, run_id: int, cursor: Cursor
 ) -> Look:
-    """Look with a connection that is not kept: streams come and go on any thread."""
+    """Look on a thread of the event loop: a stream would keep that of its request."""
     close_old_connections()
     try:
         return look(request, user_id, run_id, cursor)

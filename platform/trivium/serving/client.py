@@ -71,7 +71,8 @@ Result = TypeVar("Result")
 def in_thread(work: Callable[Given, Result]) -> Callable[Given, Any]:
     """Return `work`, which reads the database, as something to await.
 
-    Streams outlive the thread of their request, so connections are not kept.
+    On a thread of the event loop, not on the one of its request: a stream would keep
+    that, and what it waits for would wait for its turn there.
     """
 
     def closing(*args: Given.args, **kwargs: Given.kwargs) -> Result:
