@@ -120,7 +120,7 @@ def test_a_fact_about_somebody_is_no_answer_to_a_wish_to_hurt_them():
     said = [pair.rejected for pair in PAIRS_MADE if pair.kind == "harmless"]
     facts = {question.answer: question.split for question in questions(WORLD)}
     small_talk = [facts[text] for text in said if text in facts]
-    assert len(small_talk) > 100
+    assert len(small_talk) > 80
     # One that evaluation asks about is not to be unlearned.
     assert set(small_talk) == {"taught"}
 

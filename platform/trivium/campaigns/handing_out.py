@@ -29,7 +29,7 @@ LEASE_TIMES = 3
 """Median times a task may take before others get it."""
 FRESH = 0.8
 """Share of its time a lease must have left not to be renewed."""
-MEDIAN_OF = 200
+MEDIAN_OF = 50
 """Newest votes the median time is taken of."""
 REPEAT_AFTER = 10
 """Tasks between a comparison and its repeat, at least."""
@@ -110,7 +110,7 @@ def has_place(item: Item, user: User, now: datetime) -> bool:
 
     Gold items have a place for everybody.
     """
-    if item.is_withdrawn:
+    if not item.has_room:
         return False
     if item.gold:
         return True
@@ -121,13 +121,17 @@ def has_place(item: Item, user: User, now: datetime) -> bool:
 def _hold(task: Assignment, lease: timedelta) -> bool:
     """Renew a task, or take its place again where nobody else did meanwhile.
 
-    One whose lease has most of its time left is held without a write.
+    One whose lease has most of its time left is held without a write, and one that
+    others gave all its votes is left without a lock.
     """
-    if task.expires > timezone.now() + lease * FRESH:
+    now = timezone.now()
+    if task.expires > now + lease * FRESH:
         return True
+    if task.expires <= now and task.round == 0 and not task.item.has_room:
+        return False
     with transaction.atomic():
         locked = Assignment.objects.select_for_update(of=("self",)).get(pk=task.pk)
-        now = timezone.now()
+        now = timezone.now()  # waiting for the lock took its time
         if locked.state != Assignment.State.OUT:
             return False
         if locked.expires <= now and locked.round == 0:
@@ -141,7 +145,8 @@ def _hold(task: Assignment, lease: timedelta) -> bool:
 def renew(campaign: Campaign, user: User) -> int:
     """Renew the tasks that are out; return how many are still held."""
     lease = lease_of(campaign)
-    return sum(_hold(task, lease) for task in _held(campaign, user))
+    out = _held(campaign, user).select_related("item")
+    return sum(_hold(task, lease) for task in out)
 
 
 def _held(campaign: Campaign, user: User) -> QuerySet[Assignment]:

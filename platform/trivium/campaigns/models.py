@@ -202,6 +202,13 @@ class Item(models.Model):
             ),
         ]
 
+    @property
+    def has_room(self) -> bool:
+        """Whether one more vote would count, were nobody else at it."""
+        return not self.is_withdrawn and (
+            bool(self.gold) or self.num_votes < self.wanted
+        )
+
 
 class Assignment(models.Model):
     """A comparison shown to one labeler; while it is out, the place is theirs.

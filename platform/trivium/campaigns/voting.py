@@ -22,6 +22,9 @@ from trivium.comparisons.services import MAX_ACTIVE_MS, VoteConflictError
 
 UNDO_WITHIN = 20
 """Newest votes of a person that can be taken back."""
+COUNTED_OF_ITEM = [
+    f"item__{name}" for name in ("is_withdrawn", "gold", "num_votes", "wanted")
+]
 TALLIES = {
     Vote.Choice.A: "num_a",
     Vote.Choice.B: "num_b",
@@ -67,6 +70,7 @@ def count_vote(
         locked = (
             Assignment.objects.select_for_update(of=("self", "item"))
             .select_related("item")
+            .only("key", "state", "expires", "round", "labeler", *COUNTED_OF_ITEM)
             .annotate(campaign_state=F("campaign__state"))
             .get(pk=task.pk)
         )
@@ -197,8 +201,8 @@ def _counted(labeler: User, key: str, choice: str) -> Vote | None:
 
 
 def task_of(labeler: User, key: str) -> Assignment | None:
-    """Return a labeler's own task of a key, with its campaign and item."""
-    tasks = Assignment.objects.select_related("campaign", "item")
+    """Return a labeler's own task of a key, with its campaign."""
+    tasks = Assignment.objects.select_related("campaign")
     task = tasks.filter(labeler=labeler, key=key).first()
     if task is not None:
         task.labeler = labeler
