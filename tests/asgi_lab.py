@@ -9,13 +9,13 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 from fake_node import serving
 from local_up import ROOT, free_port
 from playwright.sync_api import Page
 from storyteller import Storyteller
+from supervisor_lab import child_environment
 from trivium.accounts.models import User
 from trivium.serving import services
 from trivium.serving.keys import node_key
@@ -46,14 +46,8 @@ def asgi_url(transactional_db: None) -> Iterator[str]:
             f"--port={port}", "--lifespan=off", "--log-level=warning",
             "--timeout-graceful-shutdown=1",
         ],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join(str(ROOT / one) for one in SOURCES),
-            "TRIVIUM_HOME": str(settings.HOME),
-            "TRIVIUM_STORAGE": settings.STORAGE_URL,
-            "TRIVIUM_WORK": str(settings.WORK_DIR),
-            "DJANGO_SETTINGS_MODULE": "trivium.settings",
-        },
+        env=child_environment()
+        | {"PYTHONPATH": os.pathsep.join(str(ROOT / one) for one in SOURCES)},
     )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 60

@@ -1,7 +1,9 @@
 """PostgreSQL cuts every connection, as a restart does; nothing is lost."""
 
+import httpx
 import pytest
 from django.db import connection
+from django.test import Client
 from supervisor_lab import TINY
 from trivium.metrics.queries import read_curve
 from trivium.runs.models import Run
@@ -20,6 +22,19 @@ def cut_connections() -> int:
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         return int(cursor.fetchone()[0])
+
+
+def test_a_web_process_goes_on_with_new_connections(asgi_url, lab):
+    if connection.vendor != "postgresql":
+        pytest.skip("the database of this test run is not PostgreSQL")
+    person = Client()
+    person.force_login(lab.user)
+    cookies = {"sessionid": person.cookies["sessionid"].value}
+    with httpx.Client(base_url=asgi_url, cookies=cookies, trust_env=False) as web:
+        page = f"/p/{lab.project.slug}/runs/"
+        assert web.get(page).status_code == 200
+        assert cut_connections() >= 1, "its thread kept no connection"
+        assert web.get(page).status_code == 200
 
 
 def test_cut_connections_do_not_stop_a_run(lab, start_node):
