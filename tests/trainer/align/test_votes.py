@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from align_lab import AlignLab, polite
+from align_lab import AlignLab
 from stage_lab import curve, result_of
 from torch import nn
 from torch.nn.functional import logsigmoid
@@ -22,7 +22,8 @@ pytestmark = [
 SETTINGS = {
     "sigmoid": {},
     "ipo": {"loss_type": "ipo"},
-    "hinge": {"loss_type": "hinge"},
+    # So far apart that pairs lie on every side of its two kinks.
+    "hinge": {"loss_type": "hinge", "beta": 5.0},
     "robust": {"loss_type": "robust", "label_smoothing": 0.2},
     "sigmoid_norm": {"loss_type": "sigmoid_norm"},
     "apo_zero": {"loss_type": "apo_zero"},
@@ -37,15 +38,6 @@ OTHER_WAY = {
 }
 
 
-def voted(lab: AlignLab, *shares: float) -> str:
-    """Pairs chosen by these shares of people, in turn."""
-    rows = [
-        row | {"chosen_share": shares[at % len(shares)]}
-        for at, row in enumerate(polite())
-    ]
-    return lab.pairs("voted", rows[:29], rows[29:])
-
-
 def turned(row: dict[str, Any]) -> dict[str, Any]:
     return {OTHER_WAY.get(name, name): value for name, value in row.items()}
 
@@ -55,7 +47,7 @@ def make_trainer(lab: AlignLab) -> Callable[..., Any]:
     """Make trainers whose policies differ from the reference, all in the same way."""
 
     def make(pairs: str, **changes: Any) -> Any:
-        spec = lab.dpo(pairs, beta=0.5, **changes)
+        spec = lab.dpo(pairs, **{"beta": 0.5} | changes)
         context = lab.context(f"soft-{spec.soft_labels}")
         parts = build_pair_parts(spec, context)
         model = build_model(parts)
@@ -98,7 +90,7 @@ def test_a_pair_counts_as_its_votes_would_one_by_one(
     lab: AlignLab, make_trainer, changes
 ):
     shares = (0.6, 1.0, 0.75, 0.5, 0.9)
-    pairs = voted(lab, *shares)
+    pairs = lab.voted(*shares)
     soft = make_trainer(pairs, **changes)
     hard = make_trainer(pairs, soft_labels=False, **changes)
     places = [8, 3, 11, 0, 20, 7]
@@ -139,7 +131,7 @@ def test_the_sigmoid_is_smoothed_for_each_pair(share, apart):
 
 def test_the_validation_loss_counts_votes_too(lab: AlignLab, make_trainer):
     shares = (0.6, 1.0, 0.75)
-    trainer = make_trainer(voted(lab, *shares))
+    trainer = make_trainer(lab.voted(*shares))
     chosen, rejected = trainer.held_out_rewards()
     z = torch.from_numpy(chosen - rejected)
     share = torch.tensor([shares[at % 3] for at in range(29, 40)])
@@ -158,7 +150,7 @@ def test_pairs_without_votes_are_learnt_as_before(lab: AlignLab):
 
 
 def test_a_pair_people_were_divided_on_moves_the_model_less(lab: AlignLab):
-    pairs = voted(lab, 0.6)
+    pairs = lab.voted(0.6)
     margins = {}
     for is_soft in (True, False):
         spec = lab.dpo(
@@ -173,7 +165,7 @@ def test_a_pair_people_were_divided_on_moves_the_model_less(lab: AlignLab):
 
 
 def test_its_preflight_tries_a_step_with_the_votes(lab: AlignLab):
-    report = lab.check(lab.dpo(voted(lab, 0.75)))
+    report = lab.check(lab.dpo(lab.voted(0.75)))
     by_name = {check["name"]: check for check in report["checks"]}
     assert by_name["pairs"]["status"] == "ok"
     assert by_name["memory"]["status"] == "ok"

@@ -150,7 +150,8 @@ class AlignTrainer(Preferring, DPOTrainer):
         read = {k: v for k, v in inputs.items() if k not in NOT_OF_THE_MODEL}
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
         out = self.model(**read, labels=labels, use_cache=False, fused_lm_head=True)
-        return self.rewards(out.log_probs, inputs)
+        chosen, rejected = self.rewards(out.log_probs, inputs)
+        return chosen, rejected
 
 
 @dataclass
