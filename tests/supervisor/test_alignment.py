@@ -4,10 +4,12 @@ One chain for all stages, since starting a worker is what takes longest.
 """
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from runspec import DpoSpec, IngestSpec, RewardSpec, RlhfSpec, Spec
-from supervisor_lab import Curves, Lab
+from supervisor_lab import Curves, Lab, Node
 from trivium import storage
 from trivium.datasets.models import DatasetVersion, Upload
 from trivium.metrics.queries import curve_names, read_curve
@@ -34,6 +36,17 @@ COMMON = {
     "learning_rate": 1e-3,
     "precision": "fp32",
 }
+ONLINE = {
+    "batch_size": 2,
+    "reward_functions": ("length minimum=1 maximum=3",),
+    "max_answer_tokens": 12,
+    "eval_rows": 8,
+}
+# Step 20, of the checkpoint to go on from, is between two on the same answers.
+SAME_ANSWERS = (
+    {"algorithm": "grpo", "num_iterations": 3},
+    {"algorithm": "ppo", "num_iterations": 3, "minibatches": 2},
+)
 
 
 def bring_in(lab: Lab) -> DatasetVersion:
@@ -88,26 +101,24 @@ def killed_or_not(lab: Lab, spec: Spec) -> Run:
     return whole
 
 
-@pytest.mark.timeout(1200)
-def test_each_stage_goes_on_after_a_kill_and_a_limit_pauses(lab, start_node, bob):
+def start_learning(lab: Lab, start_node: Callable[..., Node]) -> dict[str, Any]:
+    """Start a worker; return a base model and pairs, as every stage is told of them."""
     # Nobody here takes over from a host that is only slow; a thread for each run.
     start_node(TRIVIUM_LEASE_S="60", TRIVIUM_CPU_SLOTS="2").wait_until_warm()
     base = lab.pretrain(
         max_steps=30, eval_every=30, checkpoint_every=30, context=96, batch_size=8
     )
     pairs = str(bring_in(lab).pk)
-    learns = {"model": model_of(base), "datasets": (pairs,), "batch_size": 4, **COMMON}
+    return {"model": model_of(base), "datasets": (pairs,), "batch_size": 4, **COMMON}
+
+
+@pytest.mark.timeout(1200)
+def test_each_stage_goes_on_after_a_kill_and_a_limit_pauses(lab, start_node, bob):
+    learns = start_learning(lab, start_node)
     aligned = killed_or_not(lab, DpoSpec(**learns, epochs=100))
     rater = killed_or_not(lab, RewardSpec(**learns, epochs=100))
-    answers = {"model": model_of(aligned), "batch_size": 2}
-    online = RlhfSpec(
-        **learns | answers,
-        reward_models=(model_of(rater),),
-        reward_functions=("length minimum=1 maximum=3",),
-        max_answer_tokens=12,
-        eval_rows=8,
-        votes=pairs,
-    )
+    answers = {"model": model_of(aligned), "reward_models": (model_of(rater),)}
+    online = RlhfSpec(**learns | ONLINE | answers, votes=learns["datasets"][0])
     killed_or_not(lab, online)
 
     limited = {"max_kl": 1e-9, "max_steps": 12, "eval_every": 4}
@@ -120,3 +131,13 @@ def test_each_stage_goes_on_after_a_kill_and_a_limit_pauses(lab, start_node, bob
         lab.wait(paused, lambda run, at=step: run.step >= at, PATIENCE_S)
         target = State.PAUSED if step < 12 else State.SUCCEEDED
         lab.wait(paused, target, PATIENCE_S)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_grpo_and_ppo_go_on_between_steps_on_the_same_answers(lab, start_node):
+    learns = start_learning(lab, start_node)
+    aligned = lab.submit(DpoSpec(**learns | {"max_steps": 1}))
+    for algorithm in SAME_ANSWERS:
+        model = {"model": model_of(aligned)}
+        killed_or_not(lab, RlhfSpec(**learns | ONLINE | model | algorithm))

@@ -15,6 +15,14 @@ from runspec.base import Device, setting
 KINDS = ("preferences",)
 DPO_METRICS = ("loss", "accuracy", "margin")
 LossType = Literal["sigmoid", "ipo", "hinge", "robust", "sigmoid_norm", "apo_zero"]
+SOFT_LABELS = setting(
+    True,
+    label="Learn how sure people were",
+    help="A pair that two of three people chose so counts as that, a tie as half; "
+    "pairs without votes count as certain.",
+    group="Preference",
+    level="advanced",
+)
 
 
 class DpoSpec(training.AlignmentSpec):
@@ -64,6 +72,7 @@ class DpoSpec(training.AlignmentSpec):
         group="Preference",
         level="advanced",
     )
+    soft_labels: bool = SOFT_LABELS
     sft_weight: float = setting(
         0.0,
         label="Weight of imitation",
@@ -170,14 +179,7 @@ class RewardSpec(training.AlignmentSpec):
     chat_template: training.Template = training.CHAT_TEMPLATE
     custom_template: str = training.CUSTOM_TEMPLATE
 
-    soft_labels: bool = setting(
-        True,
-        label="Learn how sure people were",
-        help="A pair that two of three people chose so counts as that, a tie as half; "
-        "pairs without votes count as certain.",
-        group="Preference",
-        level="advanced",
-    )
+    soft_labels: bool = SOFT_LABELS
     strength_margin: float = setting(
         0.0,
         label="Margin by strength",

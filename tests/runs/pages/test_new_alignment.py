@@ -56,7 +56,8 @@ def test_settings_that_do_not_apply_are_not_offered(project, model):
         return set(form.fields)
 
     assert not {"label_smoothing", "lora_rank"} & fields()
-    assert "label_smoothing" in fields(loss_type="robust")
+    assert {"label_smoothing", "soft_labels"} <= fields(loss_type="robust")
+    assert "soft_labels" in fields(loss_type="ipo")
     assert "lora_rank" in fields(method="lora")
 
 

@@ -45,6 +45,14 @@ class AlignLab(Lab):
         rows = polite()
         return self.rows(name, "preferences", *(splits or (rows[:29], rows[29:])))
 
+    def voted(self, *shares: float) -> str:
+        """Return pairs chosen by these shares of people, in turn."""
+        rows = [
+            row | {"chosen_share": shares[at % len(shares)]}
+            for at, row in enumerate(polite())
+        ]
+        return self.pairs("voted", rows[:29], rows[29:])
+
     def dpo(self, *datasets: str, **changes: Any) -> DpoSpec:
         values = {"model": str(self.models["decoder"]), "datasets": datasets}
         return DpoSpec(**{**values, **SHARED, **changes})

@@ -24,6 +24,8 @@ CURVES = (
     "validation/margin",
     "validation/accuracy",
 )
+SHARES = (0.6, 1.0, 0.5)
+"""Of people who chose the chosen answer, from pair to pair."""
 METHODS = {
     "full": {},
     "lora": {"method": "lora", "lora_rank": 4},
@@ -39,7 +41,7 @@ def checkpoints(folder):
 
 @pytest.mark.parametrize("changes", METHODS.values(), ids=METHODS)
 def test_a_resumed_curve_is_the_same_to_the_bit(lab: AlignLab, changes):
-    spec = lab.dpo(lab.pairs(), **changes)
+    spec = lab.dpo(lab.voted(*SHARES), **changes)
     whole = lab.run(spec, "whole")
     broken = lab.run(spec, "broken", stop_at=6)
     newest = max(checkpoints(broken))
@@ -55,7 +57,8 @@ def test_a_resumed_curve_is_the_same_to_the_bit(lab: AlignLab, changes):
 
 @pytest.mark.parametrize("method", ["full", "lora", "precomputed"])
 def test_the_loss_begins_at_ln_2(lab: AlignLab, method):
-    folder = lab.run(lab.dpo(lab.pairs(), max_steps=1, **METHODS[method]))
+    spec = lab.dpo(lab.voted(*SHARES), max_steps=1, **METHODS[method])
+    folder = lab.run(spec)
     for name, step in (("train/loss", 1), ("validation/loss", 0)):
         loss = float(curve(folder, name)[step])
         assert loss == pytest.approx(math.log(2), abs=1e-6)

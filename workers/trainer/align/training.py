@@ -5,6 +5,7 @@ much as a whole one. Here each counts by its pairs.
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
+from trainer.align.losses import added_by_turning
 from trainer.align.measures import Floats
 from trainer.errors import Stopped
 from trainer.sft.parts import Parts, adapter_of
@@ -23,14 +25,20 @@ from trainer.sft.rows import NUMBERS
 from trainer.sft.training import Watched
 
 VOTED = ("against", "margin")
-"""What a batch of a reward model has beside what the model reads."""
-NOT_OF_THE_MODEL = ("completion_mask", "ref_chosen_logps", "ref_rejected_logps")
+"""What a batch may say of the votes for its pairs."""
+REFERENCE = ("ref_chosen_logps", "ref_rejected_logps")
+NOT_OF_THE_MODEL = ("completion_mask", *REFERENCE, *VOTED)
+"""What a batch has beside what the model reads."""
 
 
 class Preferring(Watched):
     """What the trainers of pairs have beside that."""
 
     _metrics: dict[str, dict[str, list[float]]]
+
+    def _set_signature_columns_if_needed(self: Any) -> None:
+        super()._set_signature_columns_if_needed()  # type: ignore[misc]
+        self._signature_columns = [*dict.fromkeys([*self._signature_columns, *NUMBERS])]
 
     def prediction_step(
         self: Any, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
@@ -77,35 +85,85 @@ class Preferring(Watched):
 
 
 class AlignTrainer(Preferring, DPOTrainer):
-    """TRL's trainer of DPO, for rows that are encoded already."""
+    """TRL's trainer of DPO, for encoded rows, some of them chosen otherwise by some."""
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
 
-    def rewards_of(self: Any, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    def learn_votes(self: Any) -> None:
+        """Count each pair as if every vote for either answer were a pair of its own."""
+        self.data_collator = Voted(self.data_collator)
+        # `compute_loss` has asked the reference already: TRL shall not ask it again.
+        self.precompute_ref_logps = True
+
+    def compute_loss(
+        self: Any, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Return TRL's loss, and where there are votes what those against add to it.
+
+        With f the loss of a pair and q the share for the rejected answer it is
+        (1 - q) f(chosen, rejected) + q f(rejected, chosen). For the sigmoid that is
+        DPO with label smoothing (Mitchell 2023), each pair having its own.
+        """
+        if "against" not in inputs:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+
+        against = inputs.pop("against")
+        inputs = self.with_reference(inputs)
+        heard: list[Tensor] = []
+
+        def listening(**asked: Any) -> Any:
+            """Ask the model for TRL, which does not tell the likelihoods of pairs."""
+            answer = model(**asked)
+            heard.append(answer.log_probs)
+            return answer
+
+        loss = super().compute_loss(listening, inputs, *args, **kwargs)
+        added = added_by_turning(
+            self.loss_types[0],
+            *self.rewards(heard[0], inputs),
+            *inputs["completion_mask"].sum(dim=1).clamp(min=1).chunk(2),
+            beta=self.beta,
+            label_smoothing=self.label_smoothing,
+        )
+        return loss + (against.to(added) * added).mean()
+
+    def with_reference(self: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch with how likely each answer is to the reference."""
+        if REFERENCE[0] in inputs:
+            return inputs
+        asked = {name: one for name, one in inputs.items() if name not in VOTED}
+        found = self.compute_ref_log_probs(self.ref_model or self.model, asked)
+        return {**inputs, **dict(zip(REFERENCE, found, strict=True))}
+
+    def rewards(
+        self: Any, logps_BT: Tensor, inputs: dict[str, Any]
+    ) -> tuple[Tensor, Tensor]:
         """Return beta times how much likelier than to the reference each answer is."""
-        given = {k: v for k, v in inputs.items() if k not in NOT_OF_THE_MODEL}
-        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
-        out = self.model(**given, labels=labels, use_cache=False, fused_lm_head=True)
-        chosen, rejected = out.log_probs.sum(dim=1).chunk(2)
-        if self.precompute_ref_logps:
-            by_chosen = inputs["ref_chosen_logps"]
-            by_rejected = inputs["ref_rejected_logps"]
-        else:
-            reference = self.ref_model or self.model
-            by_chosen, by_rejected = self.compute_ref_log_probs(reference, inputs)
+        chosen, rejected = logps_BT.sum(dim=1).chunk(2)
+        by_chosen, by_rejected = (inputs[name] for name in REFERENCE)
         return self.beta * (chosen - by_chosen), self.beta * (rejected - by_rejected)
+
+    def rewards_of(self: Any, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Return the rewards of both answers of each pair."""
+        inputs = self.with_reference(inputs)
+        read = {k: v for k, v in inputs.items() if k not in NOT_OF_THE_MODEL}
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
+        out = self.model(**read, labels=labels, use_cache=False, fused_lm_head=True)
+        chosen, rejected = self.rewards(out.log_probs, inputs)
+        return chosen, rejected
 
 
 @dataclass
-class VotedPairs(DataCollatorForPreference):
+class Voted:
     """TRL's batches of pairs, with how sure people were."""
 
+    collate: Callable[[list[dict[str, Any]]], dict[str, Any]]
     strength_margin: float = 0.0
 
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         """Return a batch."""
-        batch: dict[str, Any] = super().torch_call(examples)
+        batch = self.collate(examples)
         batch["against"] = torch.tensor([one["against"] for one in examples])
         if self.strength_margin:
             strengths = torch.tensor([one["strength"] for one in examples])
@@ -117,10 +175,6 @@ class RateTrainer(Preferring, RewardTrainer):
     """TRL's trainer of reward models, for pairs some people chose otherwise."""
 
     uses_votes: bool
-
-    def _set_signature_columns_if_needed(self: Any) -> None:
-        super()._set_signature_columns_if_needed()
-        self._signature_columns = [*dict.fromkeys([*self._signature_columns, *NUMBERS])]
 
     def compute_loss(
         self: Any,
@@ -146,7 +200,7 @@ class RateTrainer(Preferring, RewardTrainer):
 
     def rewards_of(self: Any, inputs: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Return what the head says of each answer."""
-        read = {name: one for name, one in inputs.items() if name not in VOTED}
+        read = {k: v for k, v in inputs.items() if k not in NOT_OF_THE_MODEL}
         logits = self.model(**read, use_cache=False).logits.squeeze(-1)
         chosen, rejected = logits.chunk(2)
         return chosen, rejected
@@ -175,13 +229,16 @@ def make_aligner(
         loss_weights=[1.0, spec.sft_weight] if imitates else None,
         precompute_ref_log_probs=spec.precompute_reference,
     )
-    return AlignTrainer(
+    made = AlignTrainer(
         model=model,
         ref_model=reference,
         args=config,
         peft_config=adapter,
         **pieces,
     )
+    if spec.soft_labels:
+        made.learn_votes()
+    return made
 
 
 def make_rater(
@@ -196,8 +253,8 @@ def make_rater(
         max_length=None,
         center_rewards_coefficient=spec.center_rewards or None,
     )
-    collator = VotedPairs(
-        pad_token_id=parts.tokenizer.pad_token_id,
+    collator = Voted(
+        DataCollatorForPreference(pad_token_id=parts.tokenizer.pad_token_id),
         strength_margin=spec.strength_margin,
     )
     made = RateTrainer(args=config, data_collator=collator, **pieces)
