@@ -30,6 +30,15 @@ class Progress(NamedTuple):
         return self.given / self.wanted if self.wanted else 0.0
 
 
+def votes_to_end(campaign: Campaign, progress: Progress) -> int:
+    """Return how many votes end a campaign: its target, or all its comparisons want."""
+    if campaign.target_votes is None:
+        return progress.wanted
+    if not progress.comparisons:  # its answers are still being written
+        return campaign.target_votes
+    return min(campaign.target_votes, progress.wanted)
+
+
 def campaigns_visible_to(user: User) -> QuerySet[Campaign]:
     """Return the campaigns of the projects `user` may see."""
     return Campaign.objects.filter(
