@@ -42,6 +42,8 @@ class Up:
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(home),
+                # Of this checkout, where another one is installed.
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
                 "TRIVIUM_HOME": str(home / "trivium"),
                 "PYTHONUNBUFFERED": "1",
                 **environment,

@@ -7,8 +7,9 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 from trivium.campaigns import handing_out, making
-from trivium.campaigns.models import Assignment, Flag, Item, Labeler
+from trivium.campaigns.models import Assignment, Campaign, Flag, Item, Labeler
 from trivium.campaigns.questions import Questions
+from trivium.campaigns.refreshing import tend_campaigns
 from trivium.comparisons.models import Vote
 
 SCRIPT = {"HTTP_X_LABEL": "script"}
@@ -204,6 +205,20 @@ def test_the_page_says_why_there_is_nothing(client, lara, make_campaign, move, w
     campaign = make_campaign(3)
     getattr(making, move)(campaign)
     assert f"This campaign is {words}" in page(client, campaign).content.decode()
+
+
+def test_the_page_counts_to_the_target_and_says_when_it_is_reached(
+    label, client, lara, make_campaign
+):
+    campaign = make_campaign(5, target_votes=2, repeat_share=0)
+    text = page(client, campaign).content.decode()
+    assert "<span data-given>0</span> of 2 votes" in text
+    for task in handing_out.tasks_for(campaign, lara):
+        label(campaign, "cast", key=task.key, choice="left")
+    tend_campaigns()
+    for task in handing_out.tasks_for(Campaign.objects.get(), lara):
+        label(campaign, "skip", key=task.key, reason="I cannot tell")
+    assert "All votes are there" in page(client, campaign).content.decode()
 
 
 def test_script_in_prompt_and_answers_is_text(client, lara, make_campaign):

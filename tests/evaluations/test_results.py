@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from evaluations_lab import measure
 from trivium.evaluations.results import (
     groups_of,
     plots_of,
@@ -43,13 +44,22 @@ def test_a_table_has_a_cell_for_each_model_and_a_dash_for_what_was_not_measured(
 
 
 def test_a_plot_has_the_ends_of_intervals_and_the_win_rate_comes_first(make_evaluation):
-    first, *others = plots_of(make_evaluation())
+    first, *others = plots_of(make_evaluation(), ["World"])
     assert (first.label, first.is_even) == ("Win rate", True)
     honesty = next(one for one in others if one.label == "Honesty")
     assert [round(bar.value) for bar in honesty.bars] == [0, 12, 67]
     assert honesty.bars[2].low == pytest.approx(57)
     assert honesty.bars[2].outcome == "better"
     assert not others[0].is_even
+
+
+def test_plots_of_one_measure_name_the_dataset_each_is_of(make_evaluation):
+    evaluation = make_evaluation()
+    evaluation.facts["measures"] = [
+        measure(2, "exact", 0.5, dataset=place, by="") for place in (0, 1)
+    ]
+    labels = [plot.label for plot in plots_of(evaluation, ["World", "Exam"])]
+    assert labels == ["Answered exactly, World", "Answered exactly, Exam"]
 
 
 def test_one_number_tells_of_a_model(make_evaluation):

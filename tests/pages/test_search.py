@@ -7,8 +7,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from trivium.accounts.models import User
+from trivium.campaigns.models import Campaign, Labeler
 from trivium.datasets.models import Dataset
 from trivium.models.models import LanguageModel
+from trivium.pipelines.models import Pipeline
 from trivium.projects.models import Project
 from trivium.runs.models import Run
 from trivium.workers.models import Device, Worker
@@ -60,6 +62,29 @@ def test_what_was_typed_is_text(bobs: Client, project: Project):
     page = bobs.get(SEARCH, {"q": '"><script>alert(1)</script>'}).text
     assert "<script>alert" not in page
     assert "Nothing here is named like that" in page
+
+
+def test_a_pipeline_is_found(bobs: Client, project: Project):
+    made = Pipeline.objects.create(project=project, name="All the way")
+    assert found(bobs, "all the") == {"Pipelines": ["All the way"]}
+    page = bobs.get(SEARCH, {"q": "all the"}).text
+    assert reverse("pipelines:detail", args=["grammar", made.pk]) in page
+
+
+def test_a_campaign_is_found_by_those_it_asks(
+    bobs: Client, project: Project, lara: User
+):
+    for name in ("Helpful answers", "Helpful in secret"):
+        Campaign.objects.create(project=project, name=name)
+    secret = Campaign.objects.filter(name="Helpful in secret")
+    secret.update(is_restricted=True)
+    everything = ["Helpful in secret", "Helpful answers"]
+    assert found(bobs, "helpful") == {"Campaigns": everything}
+    laras = Client()
+    laras.force_login(lara)
+    assert found(laras, "helpful") == {"Campaigns": ["Helpful answers"]}
+    Labeler.objects.create(campaign=secret.get(), user=lara, is_invited=True)
+    assert found(laras, "helpful") == {"Campaigns": everything}
 
 
 def test_other_projects_are_not_searched(

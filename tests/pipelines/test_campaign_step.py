@@ -63,6 +63,8 @@ def test_votes_lead_on_to_what_learns_from_them(labeled):
     sweep()
     sweep()
     assert num_exports() == 1
+    campaign.refresh_from_db()
+    assert campaign.state == Campaign.State.PAUSED, "later votes would teach nothing"
     export = step_of(labeled, "labels").run
     assert export.spec["min_share"] == 0.6
     aligned, reward = (step_of(labeled, name).run for name in ("aligned", "reward"))

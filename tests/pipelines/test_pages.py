@@ -16,6 +16,8 @@ from pipelines_lab import (
     vote,
     words,
 )
+from trivium.campaigns.models import Campaign
+from trivium.evaluations.models import Evaluation
 from trivium.pipelines.models import Pipeline
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
@@ -69,16 +71,47 @@ def test_numbers_stand_at_the_steps_that_made_them(make, engineer):
     )  # fmt: skip
     finish(
         step_of(pipeline, "aligned").run,
-        preference={"accuracy": {"value": 0.8}, "by_length": {"value": 0.55}},
+        preference={
+            "accuracy": {"value": 0.8, "low": 0.6, "high": 0.9},
+            "by_length": {"value": 0.55},
+        },
     )
     page = engineer.get(f"{HOME}{pipeline.pk}/").content.decode()
     for text in ("2.5", "exact answers", "75\xa0%", "80\xa0%"):
         assert text in page, text
-    assert "by length alone 55\xa0%" in page
+    assert "95 % interval 60\xa0% to 90\xa0%, by length alone 55\xa0%" in page
     assert 'hx-trigger="every 3s"' not in page
     part = engineer.get(f"{HOME}{pipeline.pk}/", headers={"HX-Request": "true"})
     assert part.status_code == 286
     assert b"<html" not in part.content
+
+
+EVALUATED = (
+    THREE
+    + """
+  - name: evaluation
+    kind: evaluate
+    models: [{from: base}, {from: instruct}]
+    datasets: [Asked]
+"""
+)
+
+
+def test_an_evaluation_says_whose_its_figures_are_and_leads_to_its_page(make, engineer):
+    pipeline = make(EVALUATED)
+    url = f"{HOME}{pipeline.pk}/"
+    for name in ("tokenizer", "base", "instruct"):
+        finish(step_of(pipeline, name).run)
+    sweep()
+    run = step_of(pipeline, "evaluation").run
+    measured = {"name": "exact", "model": 1, "estimate": {"value": 0.5}}
+    finish(run, measures=[measured])
+    page = engineer.get(url).content.decode()
+    assert "of <bdi>instruct, beside base</bdi>" in page
+    assert "What came of it" not in page
+    Evaluation.objects.filter(run=run).update(facts={"measures": [measured]})
+    page = engineer.get(url).content.decode()
+    assert f'href="/p/grammar/evaluate/{run.evaluation.pk}/"' in page
 
 
 def test_a_failed_step_says_why_and_is_tried_again(make, engineer):
@@ -134,6 +167,23 @@ def test_a_campaign_shows_its_votes_and_where_to_label(
     assert (
         "Label →" not in signed_in(vera).get(f"{HOME}{pipeline.pk}/").content.decode()
     )
+
+
+def test_votes_are_counted_towards_what_ends_the_campaign(make, bob, engineer, project):
+    elsewhere(bob)
+    make_model(project, "Instruct")
+    pipeline = make(LABELED)
+    url = f"{HOME}{pipeline.pk}/"
+    assert "0 of 2 votes" in engineer.get(url).content.decode()
+    campaign = answer_prompts(pipeline, 3)
+    Campaign.objects.update(target_votes=60)
+    wanted = campaign.items.count()
+    assert f"0 of {wanted} votes" in engineer.get(url).content.decode()
+    vote(campaign, wanted)
+    sweep()
+    finish(step_of(pipeline, "labels").run, rows=2)
+    page = engineer.get(url).content.decode()
+    assert f"{wanted} votes, 2 pairs to learn from" in page
 
 
 def chosen(project, **changes) -> dict[str, str]:
@@ -206,6 +256,22 @@ def test_a_campaign_in_the_form_waits_for_the_instruct_model(
     assert campaign.answerers.count() == 2
     assert words(pipeline)["labels"] == "queued"
     assert engineer.get(made.url).status_code == 200
+
+
+@pytest.mark.usefixtures("data")
+def test_the_form_begins_with_the_newest_prompts_and_says_where_to_get_some(
+    project, engineer
+):
+    newest = make_version(project, "Prompts", "prompts")
+    page = engineer.get(f"{HOME}new/")
+    assert f'<option value="{newest.pk}" selected>' in page.content.decode()
+    assert "Bring prompts in" not in page.content.decode()
+    project.datasets.get(name="Prompts").delete()
+    values = chosen(project, preferences="campaign", prompts="")
+    page = engineer.post(f"{HOME}new/", values)
+    assert page.status_code == 422
+    assert "Bring in prompts first" in page.content.decode()
+    assert "Bring prompts in" in page.content.decode()
 
 
 @pytest.mark.usefixtures("data")

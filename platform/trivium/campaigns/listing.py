@@ -7,7 +7,7 @@ from django.db.models import Count, Q, Sum
 
 from trivium.accounts.models import User
 from trivium.campaigns.models import Campaign, Item, Labeler, Report
-from trivium.campaigns.queries import Progress
+from trivium.campaigns.queries import Progress, campaigns_listed_for
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import role_in
 
@@ -49,14 +49,10 @@ def agreement_word(alpha: float | None) -> str:
 def campaigns_for(user: User, project: Project, state: str = "") -> list[Row]:
     """Return the campaigns of a project that `user` has business with, newest first."""
     role = role_in(user, project)
-    campaigns = project.campaigns.order_by("-pk")
+    campaigns = campaigns_listed_for(user, project).order_by("-pk")
     if state in Campaign.State.values:
         campaigns = campaigns.filter(state=state)
     invited = Labeler.objects.filter(user=user, is_invited=True)
-    if role == Role.LABELER:
-        campaigns = campaigns.filter(
-            Q(is_restricted=False) | Q(pk__in=invited.values("campaign"))
-        )
     found = list(campaigns[:MOST])
     progress = progress_of_all(found)
     labelers = active_labelers(found)

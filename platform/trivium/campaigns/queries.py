@@ -8,7 +8,7 @@ from django.http import Http404
 from trivium.accounts.models import User
 from trivium.campaigns.models import Campaign, Labeler
 from trivium.projects.models import Project, Role
-from trivium.projects.queries import has_role, projects_visible_to
+from trivium.projects.queries import has_role, projects_visible_to, role_in
 
 
 class Progress(NamedTuple):
@@ -30,11 +30,30 @@ class Progress(NamedTuple):
         return self.given / self.wanted if self.wanted else 0.0
 
 
+def votes_to_end(campaign: Campaign, progress: Progress) -> int:
+    """Return how many votes end a campaign: its target, or all its comparisons want."""
+    if campaign.target_votes is None:
+        return progress.wanted
+    if not progress.comparisons:  # its answers are still being written
+        return campaign.target_votes
+    return min(campaign.target_votes, progress.wanted)
+
+
 def campaigns_visible_to(user: User) -> QuerySet[Campaign]:
     """Return the campaigns of the projects `user` may see."""
     return Campaign.objects.filter(
         project__in=projects_visible_to(user).order_by()
     ).select_related("project", "created_by")
+
+
+def campaigns_listed_for(user: User, project: Project) -> QuerySet[Campaign]:
+    """Return the campaigns of a project that `user` has business with."""
+    if role_in(user, project) != Role.LABELER:
+        return project.campaigns.all()
+    invited = Labeler.objects.filter(user=user, is_invited=True)
+    return project.campaigns.filter(
+        Q(is_restricted=False) | Q(pk__in=invited.values("campaign"))
+    )
 
 
 def get_campaign(project: Project, pk: int) -> Campaign:

@@ -4,6 +4,7 @@ A page of a small campaign computes what is old at once. Of a large one the page
 what there is and asks for newer; a thread of the worker does that, one at a time.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -75,6 +76,12 @@ def standing_in(campaign: Campaign) -> int:
     return campaign.items.aggregate(total=Sum("num_votes"))["total"] or 0
 
 
+def has_its_votes(campaign: Campaign) -> bool:
+    """Whether a campaign has as many votes as it shall end with."""
+    target = campaign.target_votes
+    return target is not None and standing_in(campaign) >= target
+
+
 def is_old(campaign: Campaign, report: Report | None) -> bool:
     """Whether votes came, or items changed, since a report; counts votes."""
     if report is None or report.computed is None:
@@ -120,14 +127,17 @@ def is_resting(report: Report) -> bool:
 def tend_campaigns() -> None:
     """Pause campaigns that have their votes, and order the queues of others."""
     for campaign in Campaign.objects.filter(state=Campaign.State.OPEN):
-        if campaign.target_votes and standing_in(campaign) >= campaign.target_votes:
-            try:
-                pause_campaign(campaign)
-            except SubmitError:
-                continue  # somebody was quicker
-            logger.info("Campaign %s has its votes and is paused", campaign.pk)
-            continue
-        update_priorities(campaign)
+        if has_its_votes(campaign):
+            pause_done(campaign)
+        else:
+            update_priorities(campaign)
+
+
+def pause_done(campaign: Campaign) -> None:
+    """Pause a campaign that has its votes, unless somebody was quicker."""
+    with contextlib.suppress(SubmitError):
+        pause_campaign(campaign)
+        logger.info("Campaign %s has its votes and is paused", campaign.pk)
 
 
 def update_priorities(campaign: Campaign) -> int:

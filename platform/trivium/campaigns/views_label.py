@@ -16,7 +16,8 @@ from trivium.campaigns import handing_out, voting
 from trivium.campaigns.access import Seat, require_labeler, take_seat
 from trivium.campaigns.errors import LabelingError
 from trivium.campaigns.models import Assignment, Labeler
-from trivium.campaigns.queries import progress_of
+from trivium.campaigns.queries import progress_of, votes_to_end
+from trivium.campaigns.refreshing import has_its_votes
 from trivium.campaigns.showing import (
     SIDES,
     details_of,
@@ -53,10 +54,12 @@ def label(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     seat = labelers_seat(request, slug, pk)
     labeler = handing_out.labeler_in(seat.campaign, request.user)
     guideline = seat.campaign.guidelines.last()
+    progress = progress_of(seat.campaign)
     context = {
         **tasks_context(seat),
         "labeler": labeler,
-        "progress": progress_of(seat.campaign),
+        "progress": progress,
+        "num_wanted": votes_to_end(seat.campaign, progress),
         "guideline": guideline,
         "guidelines_html": markdown_html(guideline.text) if guideline else "",
         "skip_reasons": SKIP_REASONS,
@@ -210,6 +213,7 @@ def tasks_context(seat: Seat, first: Assignment | None = None) -> dict[str, Any]
         "tasks": [shown(task) for task in held],
         "num_mine": mine.count(),
         "is_quick": is_quick(seat.campaign),
+        "has_its_votes": not held and has_its_votes(seat.campaign),
         "is_harm_spent": handing_out.is_harm_spent(seat.campaign, seat.user),
     }
 

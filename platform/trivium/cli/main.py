@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from trivium.cli.commands import (
     campaigns,
+    costs,
     datasets,
     evaluations,
     models,
@@ -48,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     nouns = parser.add_subparsers(dest="noun", required=True, metavar="COMMAND")
     modules = (
         server, projects, datasets, tokenizers, models, runs, sweeps, pipelines,
-        campaigns, evaluations, workers, plan,
+        campaigns, evaluations, workers, plan, costs,
     )  # fmt: skip
     for module in modules:
         module.add(nouns)

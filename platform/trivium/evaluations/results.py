@@ -194,8 +194,11 @@ def groups_of(evaluation: Evaluation, names: list[str]) -> list[Group]:
     return list(found.values())
 
 
-def plots_of(evaluation: Evaluation) -> list[Plot]:
-    """Return the shares that are worth a picture, each with all its models."""
+def plots_of(evaluation: Evaluation, names: list[str]) -> list[Plot]:
+    """Return the shares that are worth a picture, each with all its models.
+
+    `names` are those of the datasets, in their order.
+    """
     titles, baseline = titles_of(evaluation), evaluation.facts.get("baseline", 0)
     found: dict[tuple[str, str, int | None], Plot] = {}
     for one in measures_of(evaluation):
@@ -204,10 +207,10 @@ def plots_of(evaluation: Evaluation) -> list[Plot]:
         if not kind.is_share or ends[0] is None or ends[1] is None:
             continue
         by = " by reward" if one.by == "judge" else ""
+        where = "" if one.dataset is None else f", {names[one.dataset]}"
         key = (one.name, one.by, one.dataset)
-        plot = found.setdefault(
-            key, Plot(f"{kind.label}{by}", [], is_even=one.name == "win_rate")
-        )
+        label = f"{kind.label}{by}{where}"
+        plot = found.setdefault(key, Plot(label, [], is_even=one.name == "win_rate"))
         plot.bars.append(
             Bar(
                 model=titles[one.model],

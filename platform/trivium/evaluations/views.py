@@ -130,7 +130,7 @@ def evaluation_detail(request: SignedInRequest, slug: str, pk: int) -> HttpRespo
         return render(request, f"{template}#answers", context)
     context |= {
         "groups": groups_of(evaluation, names),
-        "plots": plots_of(evaluation),
+        "plots": plots_of(evaluation, names),
         "sentences": sentences_of(evaluation),
     }
     return render(request, template, context)

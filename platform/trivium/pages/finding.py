@@ -5,6 +5,9 @@ from typing import NamedTuple
 from django.db.models import Model, QuerySet
 from django.urls import reverse
 
+from trivium.accounts.models import User
+from trivium.campaigns.models import Campaign
+from trivium.campaigns.queries import campaigns_listed_for
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project
 from trivium.runs.models import Run
@@ -12,7 +15,12 @@ from trivium.runs.queries import hide_preflights
 from trivium.tokenizers.models import Tokenizer
 
 MAX_EACH = 8
-ICONS = {"datasets": "data", "evaluations": "evaluate"}
+ICONS = {
+    "campaigns": "label",
+    "datasets": "data",
+    "evaluations": "evaluate",
+    "pipelines": "flow",
+}
 """Of nouns whose icon has another name."""
 
 
@@ -35,8 +43,10 @@ class Group(NamedTuple):
     """The list page, narrowed the same way."""
 
 
-def find_by_name(project: Project, text: str, *, most: int = MAX_EACH) -> list[Group]:
-    """Return what of a project has a name that holds `text`, by noun."""
+def find_by_name(
+    user: User, project: Project, text: str, *, most: int = MAX_EACH
+) -> list[Group]:
+    """Return what a person may see of a project whose name holds `text`, by noun."""
     if not text:
         return []
     sources: list[tuple[str, str, QuerySet[Model]]] = [
@@ -45,6 +55,8 @@ def find_by_name(project: Project, text: str, *, most: int = MAX_EACH) -> list[G
         ("Models", "models", project.models.all()),
         ("Runs", "runs", hide_preflights(project.runs.all())),
         ("Evaluations", "evaluations", project.evaluations.all()),
+        ("Pipelines", "pipelines", project.pipelines.all()),
+        ("Campaigns", "campaigns", campaigns_listed_for(user, project)),
     ]
     groups = []
     for title, noun, rows in sources:
@@ -70,4 +82,6 @@ def _note(item: Model) -> str:
             return item.get_stage_display()
         case Run():
             return f"#{item.pk} {item.get_state_display()}"
+        case Campaign():
+            return item.get_state_display()
     return ""

@@ -71,9 +71,9 @@ def search(request: SignedInRequest, slug: str) -> HttpResponse:
     query = request.GET.get("q", "").replace("\0", "").strip()[:MAX_QUERY]
     context = {"project": project, "query": query}
     if request.htmx:
-        context["groups"] = find_by_name(project, query)
+        context["groups"] = find_by_name(request.user, project, query)
         return render(request, "pages/search.html#results", context)
-    context["groups"] = find_by_name(project, query, most=MAX_ON_PAGE)
+    context["groups"] = find_by_name(request.user, project, query, most=MAX_ON_PAGE)
     return render(request, "pages/search.html", context)
 
 

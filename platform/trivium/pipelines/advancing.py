@@ -16,6 +16,7 @@ from runspec import ExportSpec, Spec
 from trivium.accounts.models import User
 from trivium.campaigns.making import add_answers, create_campaign
 from trivium.campaigns.models import Campaign
+from trivium.campaigns.refreshing import has_its_votes, pause_done
 from trivium.datasets.models import DatasetVersion
 from trivium.datasets.services import claim_version
 from trivium.models.models import LanguageModel
@@ -311,6 +312,9 @@ def _export(step: Step, actor: User | None) -> None:
     if campaign is None or not has_ended(campaign):
         raise NotYetError
     actor = _somebody(actor)
+    if has_its_votes(campaign):
+        # A vote after the export would teach nothing: hand nothing out any more.
+        pause_done(campaign)
     chosen = {one: step.settings[one] for one in EXPORTED if one in step.settings}
     step.run = kinds.start_run(
         project=step.pipeline.project,

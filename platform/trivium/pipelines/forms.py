@@ -78,13 +78,16 @@ class ThreeStagesForm(forms.Form):
             if not offered and name in MISSING:
                 self.missing.append(MISSING[name])
             self._offer(name, offered)
+        self.has_prompts = bool(self.fields["prompts"].initial)
         self._names = dict(versions.values_list("pk", "dataset__name"))
 
     def clean(self) -> dict[str, Any]:
         """A campaign needs something to ask."""
         given = super().clean() or self.cleaned_data
         if given.get("preferences") == CAMPAIGN and not given.get("prompts"):
-            self.add_error("prompts", "Choose what the campaign asks.")
+            choose = "Choose what the campaign asks."
+            bring_in = "Bring in prompts first: a campaign has to ask something."
+            self.add_error("prompts", choose if self.has_prompts else bring_in)
         return given
 
     def chosen(self) -> Chosen:
@@ -112,6 +115,7 @@ class ThreeStagesForm(forms.Form):
         if name == "preferences":
             offered = [*offered, (CAMPAIGN, "Collect them in a campaign")]
         if name == "prompts":
+            field.initial = offered[0][0] if offered else ""
             offered = [("", "None"), *offered]
         field.choices = offered
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from django.urls import reverse
 
-from trivium.campaigns.queries import Progress, progress_of
+from trivium.campaigns.queries import Progress, progress_of, votes_to_end
 from trivium.campaigns.refreshing import standing_in
 from trivium.datasets.models import DatasetVersion
 from trivium.models.models import LanguageModel
@@ -61,6 +61,8 @@ class Labeled(NamedTuple):
     url: str
     is_ready: bool
     """Whether there is something to vote on."""
+    pairs: int | None
+    """Pairs the votes became; None before they are exported."""
 
 
 class Card(NamedTuple):
@@ -73,6 +75,10 @@ class Card(NamedTuple):
     figures: list[Figure]
     url: str
     """Its run or campaign; empty before there is one."""
+    measured: str
+    """Whose figures an evaluation shows, and what is measured beside it."""
+    came_of_it: str
+    """The page of what an evaluation found, once it has."""
     labeled: Labeled | None
     can_retry: bool
     can_edit: bool
@@ -173,11 +179,28 @@ def _card(pipeline: Pipeline, step: Step, state: StepState) -> Card:
         str(kinds.get(step.kind, step.kind)),
         figures_of(run),
         url,
+        _measured(step),
+        _came_of_it(slug, run),
         _labeled(pipeline, step),
         can_retry=state.is_broken,
         can_edit=step.campaign is None
         and (state.is_broken or state.state in not_begun),
     )
+
+
+def _measured(step: Step) -> str:
+    if step.kind != EVALUATE:
+        return ""
+    asked = references(step.kind, step.settings)
+    *others, newest = [one.value for one in asked if one.field == "models"]
+    return f"{newest}, beside {', '.join(others)}" if others else newest
+
+
+def _came_of_it(slug: str, run: Run | None) -> str:
+    evaluation = getattr(run, "evaluation", None)
+    if evaluation is None or not evaluation.is_ready:
+        return ""
+    return reverse("evaluations:detail", args=[slug, evaluation.pk])
 
 
 def _labeled(pipeline: Pipeline, step: Step) -> Labeled | None:
@@ -187,10 +210,11 @@ def _labeled(pipeline: Pipeline, step: Step) -> Labeled | None:
     progress = progress_of(campaign)
     return Labeled(
         standing_in(campaign),
-        campaign.target_votes or progress.wanted,
+        votes_to_end(campaign, progress),
         progress,
         reverse("campaigns:label", args=[pipeline.project.slug, campaign.pk]),
         has_answers(campaign) and step.run is None,
+        step.run.result.get("rows") if step.run is not None else None,
     )
 
 

@@ -14,7 +14,9 @@ MAX_PK = 2**63
 
 def pipelines_visible_to(user: User) -> QuerySet[Pipeline]:
     """Return the pipelines of the projects `user` may see, with their steps."""
-    steps = Step.objects.select_related("run", "campaign", "pipeline__project")
+    steps = Step.objects.select_related(
+        "run__evaluation", "campaign", "pipeline__project"
+    )
     return (
         Pipeline.objects.filter(project__in=projects_visible_to(user).order_by())
         .select_related("project", "created_by")

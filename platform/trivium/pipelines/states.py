@@ -6,7 +6,7 @@ from typing import NamedTuple
 from django.db.models import QuerySet
 
 from trivium.campaigns.models import Batch, Campaign
-from trivium.campaigns.refreshing import standing_in
+from trivium.campaigns.refreshing import has_its_votes
 from trivium.pipelines.description import feeders
 from trivium.pipelines.models import CAMPAIGN, Pipeline, Step
 from trivium.runs.models import Run
@@ -92,9 +92,7 @@ def has_ended(campaign: Campaign) -> bool:
         return True
     if not has_answers(campaign):
         return False
-    if campaign.target_votes and standing_in(campaign) >= campaign.target_votes:
-        return True
-    return not campaign.items.filter(is_open=True).exists()
+    return has_its_votes(campaign) or not campaign.items.filter(is_open=True).exists()
 
 
 def held_by(step: Step, states: Mapping[str, StepState]) -> str:

@@ -54,8 +54,10 @@ def _of_training(result: dict[str, Any]) -> list[Figure]:
     preference = _table(result, "preference")
     accuracy = _table(preference, "accuracy").get("value")
     if _is_number(accuracy):
+        interval = _interval("accuracy", _table(preference, "accuracy"))
         length = _table(preference, "by_length").get("value")
-        beside = f"by length alone {numbers.percent(length)}" if length else ""
+        by_length = f"by length alone {numbers.percent(length)}" if length else ""
+        beside = ", ".join(filter(None, (interval, by_length)))
         found.insert(
             0, Figure("pairs told apart", accuracy, numbers.percent(accuracy), beside)
         )

@@ -9,6 +9,9 @@ const smoothing = document.getElementById("charts-smoothing");
 const logScale = document.getElementById("charts-log");
 const xChoice = document.getElementById("charts-x");
 const MAX_KEPT = 20000;
+const MOST_INSIDE = 3;
+const ROOM_INSIDE = 480;
+const LEGEND_LINE = 16;
 const HUES = ["--grammar", "--logic", "--tokenizer", "--rhetoric", "--running", "--good", "--data"];
 const MARKS = { checkpoint: "--line-strong", resume: "--paused", warning: "--bad" };
 const state = { fence: null, tokensPerStep: null, marks: [], charts: new Map() };
@@ -123,6 +126,19 @@ function frame(chart) {
   return { card, place, picture };
 }
 
+// A legend of many lines, or on a phone, would cover the plot: it stands below, and the
+// chart grows by it.
+function placeLegend(figure, place, numLines) {
+  const isSmall = numLines <= MOST_INSIDE && place.clientWidth >= ROOM_INSIDE;
+  if (numLines < 2 || isSmall) return;
+  const legend = figure.center.find(({ type }) => type === "Legend");
+  figure.center = figure.center.filter((one) => one !== legend);
+  Object.assign(legend, { location: "top_left", padding: 0, spacing: 0, label_height: LEGEND_LINE, glyph_height: LEGEND_LINE });
+  figure.add_layout(legend, "below");
+  figure.height += LEGEND_LINE * numLines;
+  place.style.height = `${figure.height}px`;
+}
+
 async function draw(chart) {
   const { card, place, picture } = frame(chart);
   const figure = Bokeh.Plotting.figure({
@@ -145,6 +161,7 @@ async function draw(chart) {
   figure.legend.visible = chart.curves.length > 1;
   for (const axis of figure.xaxis) axis.formatter = new Bokeh.NumeralTickFormatter({ format: "0[.]0a" });
   restyle(figure);
+  placeLegend(figure, place, chart.curves.length);
   const view = await Bokeh.Plotting.show(figure, place);
   picture.addEventListener("click", () => savePicture(view, chart.title));
   state.charts.set(chart.title, { chart, card, figure, curves, spans, limits, view });

@@ -163,14 +163,21 @@ function leave(task, text) {
   forgetDraft(task);
   task.remove();
   show(next);
-  const mine = document.querySelector("[data-mine]");
   if (text) {
-    mine.textContent = (Number(mine.textContent.replace(/\D/g, "")) + 1).toLocaleString();
-    const progress = document.querySelector("[data-progress]");
-    progress.value += 1;
+    count(1);
     announce(text);
   }
   document.querySelector("[data-undo] button").disabled = false;
+}
+
+// Votes of others show when the page is loaded; one's own are counted here.
+function count(by) {
+  for (const shown of document.querySelectorAll("[data-mine], [data-given]")) {
+    const number = Number(shown.textContent.replace(/\D/g, ""));
+    shown.textContent = Math.max(0, number + by).toLocaleString();
+  }
+  const progress = document.querySelector("[data-progress]");
+  progress.value = Math.max(0, progress.value + by);
 }
 
 let toastTimer = 0;
@@ -325,12 +332,7 @@ async function undo() {
   toast.hidden = true;
   say("");
   take(await response.text(), response.ok);
-  if (response.ok) {
-    const mine = document.querySelector("[data-mine]");
-    mine.textContent = Math.max(0, Number(mine.textContent.replace(/\D/g, "")) - 1).toLocaleString();
-    const progress = document.querySelector("[data-progress]");
-    progress.value = Math.max(0, progress.value - 1);
-  }
+  if (response.ok) count(-1);
 }
 
 undoForm.addEventListener("submit", (event) => {
