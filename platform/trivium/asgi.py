@@ -4,7 +4,11 @@ import os
 import sys
 from typing import Any
 
-from django.core.asgi import get_asgi_application
+import django
+from asgiref.sync import sync_to_async
+from django.core.handlers.asgi import ASGIHandler
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from trivium.threads import kept_thread, without_connection
 
@@ -18,7 +22,25 @@ A request lets go of it at every query. At Python's 5 ms, one with thirty querie
 wait for its neighbours up to thirty times as long (`benchmarks/bench_labeling.py`)."""
 sys.setswitchinterval(SWITCH_S)
 
-django_application = get_asgi_application()
+
+class OneThread(ASGIHandler):
+    """Django's handler, with all of a request but its stream on one thread.
+
+    Django would go back to the event loop and to the thread again at each change
+    between code that is async and code that is not, five times for most pages.
+    """
+
+    def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002
+        """Chain middleware up as for WSGI; async views are awaited by the thread."""
+        super().load_middleware(is_async=False)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer on the thread of the request."""
+        return await sync_to_async(self.get_response)(request)
+
+
+django.setup(set_prefix=False)
+django_application = OneThread()
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
