@@ -130,6 +130,7 @@ def test_a_reload_in_the_middle_loses_nothing(page, address, node):
     page.locator(".said__tail", has_text="Hello").wait_for()
     page.reload()
     wait_for_answer(page)
+    assert len(node.requests) == 1, "the answer went on, it was not asked for again"
 
 
 def test_a_second_tab_reads_the_same_stream(page, address, node):

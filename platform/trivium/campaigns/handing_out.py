@@ -36,6 +36,7 @@ REPEAT_AFTER = 10
 HARM_WINDOW = timedelta(hours=1)
 MOST_TRIES = 20
 """Items found full between search and lock before a search gives up."""
+ANSWERS = ("comparison__answer_a", "comparison__answer_b")
 NEEDED_OF_TASK = (
     "item", "campaign", "labeler", "round", "key", "shown_left", "state", "expires",
     "draft",
@@ -78,14 +79,14 @@ def labeler_in(campaign: Campaign, user: User) -> Labeler:
 
 def with_texts(tasks: QuerySet[Assignment]) -> QuerySet[Assignment]:
     """Fetch tasks with all that is shown of them, and no more."""
-    of_item = [f"item__{name}" for name in NEEDED_OF_ITEM]
-    both = ("item__comparison__answer_a", "item__comparison__answer_b")
-    return tasks.select_related(*both).only(*NEEDED_OF_TASK, *of_item)
+    answers, needed = (
+        [f"item__{name}" for name in names] for names in (ANSWERS, NEEDED_OF_ITEM)
+    )
+    return tasks.select_related(*answers).only(*NEEDED_OF_TASK, *needed)
 
 
 def _with_texts(items: QuerySet[Item]) -> QuerySet[Item]:
-    both = ("comparison__answer_a", "comparison__answer_b")
-    return items.select_related(*both).only(*NEEDED_OF_ITEM)
+    return items.select_related(*ANSWERS).only(*NEEDED_OF_ITEM)
 
 
 def lease_of(campaign: Campaign) -> timedelta:
