@@ -2,9 +2,11 @@
 
 Run: `python benchmarks/bench_pages.py [--runs 10000] [--points 10000000]`
 
-Fills a throw-away home, serves it by uvicorn in one process as `make up` does, and
-asks for each page 40 times over one connection. Prints p50 and p95 in milliseconds and
-the transferred size. The first request of each page is printed apart, as "cold".
+Fills a throw-away home (every run with an attempt that held a device, 100 pipelines, an
+evaluation of 1,000 rows, a budget), serves it by uvicorn in one process as `make up`
+does, and asks for each page 40 times over one connection. Prints p50 and p95 in
+milliseconds and the transferred size. The first request of each page is printed apart,
+as "cold". The sweep that workers make every few seconds is timed beside them.
 """
 
 import argparse
@@ -18,8 +20,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "platform"), str(ROOT / "workers")]
+sys.path[:0] = [str(ROOT / one) for one in ("platform", "workers", "tests")]
 CHUNK = 1024
+NUM_PIPELINES = 100
+NUM_EVALUATED = 1_000
 
 
 def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
@@ -44,13 +48,15 @@ def fill(num_runs: int, num_points: int) -> tuple[str, dict[str, str]]:
     fill_curve(newest, big)
     for run_id in others:
         fill_curve(run_id, rest // len(others))
-    return sign_in(user), pages_of(project.slug, newest, others, big)
+    pages = pages_of(project.slug, newest, others, big)
+    pages |= fill_pipelines(project) | fill_evaluations(project)
+    return sign_in(user), pages
 
 
 def fill_runs(project, num_runs: int) -> tuple[int, list[int]]:
     """Make runs; return the newest that succeeded, and fifty others."""
     from django.utils import timezone
-    from trivium.runs.models import Run
+    from trivium.runs.models import Attempt, Run
 
     states = ["succeeded"] * 7 + ["failed", "cancelled", "queued"]
     Run.objects.bulk_create(
@@ -72,10 +78,78 @@ def fill_runs(project, num_runs: int) -> tuple[int, list[int]]:
         ],
         batch_size=500,
     )
+    Attempt.objects.bulk_create(
+        [
+            Attempt(run=run, fence=1, device="NVIDIA H100", num_units=1, device_s=900)
+            for run in Run.objects.all()
+        ],
+        batch_size=500,
+    )
     newest = Run.objects.filter(state="succeeded").order_by("-id").first()
     assert newest is not None
     others = Run.objects.exclude(pk=newest.pk).order_by("-id")[:50]
     return newest.pk, [run.pk for run in others]
+
+
+def fill_pipelines(project) -> dict[str, str]:
+    """Make pipelines of three stages, and a budget; return their pages."""
+    from pipelines_lab import THREE, make_model, make_version
+    from trivium.pipelines import services
+    from trivium.pipelines.description import read_description
+    from trivium.planning.budgets import set_budget
+
+    for name, kind in {
+        "Text": "text",
+        "Asked": "instructions",
+        "Preferred": "preferences",
+    }.items():
+        make_version(project, name, kind)
+    make_model(project, "Instruct")
+    for number in range(NUM_PIPELINES):
+        text = THREE.replace("Stages", f"Stages {number}")
+        pipeline = services.create_pipeline(
+            project=project,
+            created_by=project.created_by,
+            description=read_description(text),
+            text=text,
+        )
+    set_budget(project=project, actor=project.created_by, amount=1e9, unit="money")
+    base = f"/p/{project.slug}"
+    return {
+        f"{NUM_PIPELINES} pipelines": f"{base}/pipelines/",
+        "pipeline": f"{base}/pipelines/{pipeline.pk}/",
+        "costs": f"{base}/plan/costs/",
+    }
+
+
+def fill_evaluations(project) -> dict[str, str]:
+    """Make an evaluation of many rows; return its pages."""
+    from evaluations_lab import facts_of, row
+    from trivium.evaluations.models import EvaluatedRow, Evaluation
+
+    for number in range(100):
+        evaluation = Evaluation.objects.create(
+            project=project, name=f"Evaluation {number}", facts=facts_of()
+        )
+    EvaluatedRow.objects.bulk_create(
+        [
+            EvaluatedRow(
+                evaluation=evaluation,
+                place=place,
+                differs=place % 3 > 0,
+                is_wrong=place % 3 > 0,
+                **row(place, "She is a baker. " * 10).model_dump(mode="json"),
+            )
+            for place in range(NUM_EVALUATED)
+        ],
+        batch_size=500,
+    )
+    base = f"/p/{project.slug}/evaluate"
+    return {
+        "100 evaluations": f"{base}/",
+        f"evaluation of {NUM_EVALUATED:,} rows": f"{base}/{evaluation.pk}/",
+        "of them, where models differ": f"{base}/{evaluation.pk}/?show=differ",
+    }
 
 
 def fill_curve(run_id: int, count: int) -> None:
@@ -153,6 +227,7 @@ def main() -> None:
         began = time.perf_counter()
         cookie, pages = fill(arguments.runs, arguments.points)
         print(f"filled in {time.perf_counter() - began:.0f} s")
+        time_sweeps()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -169,6 +244,19 @@ def main() -> None:
         finally:
             server.terminate()
             server.wait()
+
+
+def time_sweeps() -> None:
+    """Time what workers do every few seconds, after a first time that does the work."""
+    from trivium.runs.sweeping import sweep
+
+    sweep()
+    times = []
+    for _ in range(21):
+        start = time.perf_counter()
+        sweep()
+        times.append(1000 * (time.perf_counter() - start))
+    print(f"sweep: {statistics.median(times):.0f} ms, worst {max(times):.0f}")
 
 
 def measure(port: int, cookie: str, pages: dict[str, str], began: float) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 from asgiref.sync import sync_to_async
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django_htmx.middleware import HtmxDetails
 
@@ -12,6 +12,7 @@ from trivium.accounts.models import User
 from trivium.runs.errors import SubmitError
 
 HTMX_STOP_POLLING = 286
+MAX_SEARCHED = 200
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -30,6 +31,11 @@ class SignedInRequest(HtmxRequest):
     """A request behind `login_required`."""
 
     user: User
+
+
+def searched_name(request: HttpRequest) -> str:
+    """Return the part of a name a list is narrowed by (`?q=`); empty: it is not."""
+    return request.GET.get("q", "").replace("\0", "").strip()[:MAX_SEARCHED]
 
 
 def add_form_error(form: forms.Form, error: SubmitError) -> None:
@@ -61,6 +67,3 @@ class ContentSecurityPolicyMiddleware:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         return response
-
-
-__all__ = ["HtmxRequest", "HttpResponse", "SignedInRequest", "add_form_error", "stream"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runspec import SPECS
-from trivium.campaigns.api import SettingsIn
+from trivium.campaigns.api_schema import SettingsIn
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 

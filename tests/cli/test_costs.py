@@ -1,8 +1,9 @@
-"""`trivium costs`: the figures of the page of costs."""
+"""`trivium costs` and `trivium budget`: the figures of the page of costs."""
 
 import pytest
 from runspec import IngestSpec
 from trivium.planning.budgets import set_budget
+from trivium.planning.models import Budget
 from trivium.runs.models import Attempt, Run
 from trivium.runs.services import submit_run
 
@@ -56,3 +57,21 @@ def test_a_spent_budget_is_told(trivium, held, project, ada):
 
 def test_a_strangers_project_has_no_costs_to_tell(trivium, held):
     assert trivium("costs", "--project", "nowhere").code != 0
+
+
+def test_a_budget_is_set_shown_and_removed(trivium, held, project):
+    assert "there is no budget" in trivium("budget").out
+    assert trivium("budget", "100").out == "the budget is 100 USD\n"
+    spent = trivium("budget", "2", "--unit", "device_hours").out
+    assert spent == "the budget is 2 device-hours, and is spent: no run starts\n"
+    kept = {"amount": 2.0, "unit": "device_hours", "is_spent": True}
+    assert trivium("budget", "--json").json == kept
+    assert "there is no budget" in trivium("budget", "--remove").out
+    assert not Budget.objects.exists()
+
+
+def test_what_is_no_budget_is_refused(trivium, held, project):
+    assert trivium("budget", "5", "--remove").code == 2
+    refused = trivium("budget", "-1")
+    assert refused.code == 2
+    assert not Budget.objects.exists()

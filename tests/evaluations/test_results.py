@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from evaluations_lab import measure
+from evaluations_lab import between, measure
 from trivium.evaluations.results import (
     groups_of,
     plots_of,
@@ -25,6 +25,22 @@ def test_the_one_who_is_compared_with_has_no_sentence(make_evaluation):
         f"answered right (67{P}, the baseline 89{P}); not clearly different at "
         "needless refusals."
     )
+
+
+def test_a_sentence_names_the_dataset_where_a_measure_has_several(make_evaluation):
+    evaluation = make_evaluation()
+    evaluation.facts["datasets"] = [
+        evaluation.facts["datasets"][0] | {"name": name} for name in ("World", "Exam")
+    ]
+    evaluation.facts["measures"] = [
+        measure(
+            2, "exact", 0.5, dataset=place, by="", difference=between(0.3, 0.2, 0.4)
+        )
+        for place in (0, 1)
+    ]
+    [said] = sentences_of(evaluation)
+    assert "on World (" in said
+    assert "on Exam (" in said
 
 
 def test_a_table_has_a_cell_for_each_model_and_a_dash_for_what_was_not_measured(

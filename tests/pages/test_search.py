@@ -49,6 +49,24 @@ def test_a_long_answer_says_that_there_is_more(bobs: Client, project: Project):
     assert "/p/grammar/data/?q=part" in page
 
 
+@pytest.mark.parametrize("noun", ["pipelines", "evaluations", "campaigns"])
+def test_the_list_behind_more_is_narrowed_the_same_way(
+    bobs: Client, project: Project, noun: str
+):
+    things = getattr(project, noun)
+    for name in ("First try", "Second try", "Other"):
+        things.create(name=name)
+    address = reverse(f"{noun}:list", args=["grammar"])
+    listed = bobs.get(address, {"q": "TRY"})
+    assert [name in listed.text for name in ("First try", "Second try", "Other")] == [
+        True, True, False,
+    ]  # fmt: skip
+    assert 'value="TRY"' in listed.text
+    none = bobs.get(address, {"q": "<b>\0"}).text
+    assert "named like that" in none
+    assert "<b>" not in none
+
+
 @pytest.mark.parametrize(
     "text", ["", "   ", "\0", "%", "_", "'; --", "\u202e", "x" * 999]
 )

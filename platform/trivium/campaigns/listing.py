@@ -46,12 +46,19 @@ def agreement_word(alpha: float | None) -> str:
     return next((word for least, word in WORDS if alpha >= least), "below chance")
 
 
-def campaigns_for(user: User, project: Project, state: str = "") -> list[Row]:
-    """Return the campaigns of a project that `user` has business with, newest first."""
+def campaigns_for(
+    user: User, project: Project, state: str = "", name: str = ""
+) -> list[Row]:
+    """Return the campaigns of a project that `user` has business with, newest first.
+
+    With `state` and `name`, only those in it, and named like that.
+    """
     role = role_in(user, project)
     campaigns = campaigns_listed_for(user, project).order_by("-pk")
     if state in Campaign.State.values:
         campaigns = campaigns.filter(state=state)
+    if name:
+        campaigns = campaigns.filter(name__icontains=name)
     invited = Labeler.objects.filter(user=user, is_invited=True)
     found = list(campaigns[:MOST])
     progress = progress_of_all(found)

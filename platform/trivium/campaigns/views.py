@@ -18,7 +18,7 @@ from trivium.campaigns.models import Campaign, Report
 from trivium.campaigns.queries import progress_of
 from trivium.campaigns.refreshing import Shown, ask_for_report, report_for
 from trivium.campaigns.tabs import render_tab
-from trivium.http import HTMX_STOP_POLLING, SignedInRequest
+from trivium.http import HTMX_STOP_POLLING, SignedInRequest, searched_name
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, has_role, role_in
 from trivium.runs.errors import SubmitError
@@ -37,13 +37,15 @@ MOVES = {
 @require_safe
 @vary_on_headers("HX-Request")
 def list_campaigns(request: SignedInRequest, slug: str) -> HttpResponse:
-    """List a project's campaigns; `?state=` narrows."""
+    """List a project's campaigns; `?state=` and `?q=`, part of a name, narrow."""
     project = get_project(request.user, slug)
     state = request.GET.get("state", "")
-    rows = campaigns_for(request.user, project, state)
+    search = searched_name(request)
+    rows = campaigns_for(request.user, project, state, search)
     context = {
         "project": project,
         "rows": rows,
+        "search": search,
         "state": state if state in Campaign.State.values else "",
         "states": Campaign.State.choices,
         "can_edit": has_role(request.user, project, Role.ENGINEER),

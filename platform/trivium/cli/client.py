@@ -61,6 +61,10 @@ class Client:
         """PATCH an object with some of its fields."""
         return self._json("PATCH", path, json=body)
 
+    def put(self, path: str, body: Json) -> Json:
+        """PUT an object in the place of what is there."""
+        return self._json("PUT", path, json=body)
+
     def delete(self, path: str) -> None:
         """DELETE something."""
         response = self._send("DELETE", path)

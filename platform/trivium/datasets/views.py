@@ -25,7 +25,12 @@ from trivium.datasets.exports import may_read_exports
 from trivium.datasets.forms import ImportForm
 from trivium.datasets.models import Dataset, DatasetVersion
 from trivium.datasets.sending import is_too_large, take_source, too_large_sentence
-from trivium.http import HTMX_STOP_POLLING, SignedInRequest, add_form_error
+from trivium.http import (
+    HTMX_STOP_POLLING,
+    SignedInRequest,
+    add_form_error,
+    searched_name,
+)
 from trivium.pages.lineage import dataset_levels
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
@@ -45,7 +50,7 @@ MAX_UNUSED = 5
 def list_datasets(request: SignedInRequest, slug: str) -> HttpResponse:
     """List a project's datasets; `?q=` narrows by name, `?kind=` by kind of rows."""
     project = get_project(request.user, slug)
-    search = request.GET.get("q", "").replace("\0", "").strip()[:200]
+    search = searched_name(request)
     kind = request.GET.get("kind", "")
     datasets = queries.datasets_with_newest(project)
     if search:

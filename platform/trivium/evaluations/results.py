@@ -233,6 +233,9 @@ def sentences_of(evaluation: Evaluation) -> list[str]:
     found = measures_of(evaluation)
     base = {(one.dataset, one.by, one.name): one for one in found
             if one.model == baseline}  # fmt: skip
+    places: dict[str, set[int | None]] = {}
+    for one in found:
+        places.setdefault(one.name, set()).add(one.dataset)
     said = []
     for place, title in enumerate(titles):
         told: dict[str, list[str]] = {"better": [], "worse": [], "unclear": []}
@@ -240,7 +243,10 @@ def sentences_of(evaluation: Evaluation) -> list[str]:
             if one.model != place or place == baseline or one.outcome is None:
                 continue
             key = (one.dataset, one.by, one.name)
-            told[one.outcome].append(_in_words(one, base.get(key)))
+            where = ""
+            if one.dataset is not None and len(places[one.name]) > 1:
+                where = f" on {evaluation.facts['datasets'][one.dataset]['name']}"
+            told[one.outcome].append(_in_words(one, base.get(key), where))
         parts = [
             f"{lead} {_joined(told[outcome])}"
             for outcome, lead in (("better", "better at"), ("worse", "worse at"))
@@ -357,8 +363,8 @@ def _signed(name: str, value: float) -> str:
     return f"{'+' if value > 0 else MINUS}{text}"
 
 
-def _in_words(one: Measure, base: Measure | None) -> str:
-    phrase = KINDS[one.name].phrase
+def _in_words(one: Measure, base: Measure | None, where: str) -> str:
+    phrase = f"{KINDS[one.name].phrase}{where}"
     value = written(one.name, one.estimate.value)
     if base is None:
         return f"{phrase} ({value})"

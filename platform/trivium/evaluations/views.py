@@ -22,7 +22,12 @@ from trivium.evaluations.models import Evaluation
 from trivium.evaluations.results import groups_of, plots_of, sentences_of
 from trivium.evaluations.services import delete_evaluation
 from trivium.evaluations.showing import columns_of, dataset_names
-from trivium.http import HTMX_STOP_POLLING, SignedInRequest, add_form_error
+from trivium.http import (
+    HTMX_STOP_POLLING,
+    SignedInRequest,
+    add_form_error,
+    searched_name,
+)
 from trivium.models.models import LanguageModel
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
@@ -39,12 +44,16 @@ MAX_RUNS = 6
 @login_required
 @require_safe
 def list_evaluations(request: SignedInRequest, slug: str) -> HttpResponse:
-    """List a project's evaluations, newest first."""
+    """List a project's evaluations, newest first; `?q=` narrows by name."""
     project = get_project(request.user, slug)
+    search = searched_name(request)
     found = queries.evaluations_visible_to(request.user).filter(project=project)
+    if search:
+        found = found.filter(name__icontains=search)
     rows = list(found.order_by("-pk")[:MAX_LISTED])
     context = {
         "project": project,
+        "search": search,
         "rows": [(one, columns_of(one), sentences_of(one)) for one in rows],
         "has_model": LanguageModel.objects.filter(project=project)
         .exclude(path="")

@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from trivium.http import HTMX_STOP_POLLING, SignedInRequest
+from trivium.http import HTMX_STOP_POLLING, SignedInRequest, searched_name
 from trivium.pages.finding import find_by_name
 from trivium.pages.pipeline import next_step, pipeline
 from trivium.projects.models import Project, Role
@@ -17,7 +17,6 @@ from trivium.runs.queries import hide_preflights
 
 MAX_PROJECTS = 200
 MAX_ON_PAGE = 25
-MAX_QUERY = 200
 
 
 @login_required
@@ -68,7 +67,7 @@ def project_home(request: SignedInRequest, slug: str) -> HttpResponse:
 def search(request: SignedInRequest, slug: str) -> HttpResponse:
     """Find things by name; htmx gets the few that fit below the search box."""
     project = get_project(request.user, slug)
-    query = request.GET.get("q", "").replace("\0", "").strip()[:MAX_QUERY]
+    query = searched_name(request)
     context = {"project": project, "query": query}
     if request.htmx:
         context["groups"] = find_by_name(request.user, project, query)

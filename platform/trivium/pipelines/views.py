@@ -12,7 +12,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from trivium.campaigns.queries import may_label
 from trivium.datasets.services import InUseError
-from trivium.http import HTMX_STOP_POLLING, SignedInRequest
+from trivium.http import HTMX_STOP_POLLING, SignedInRequest, searched_name
 from trivium.pipelines import services
 from trivium.pipelines.models import Pipeline
 from trivium.pipelines.picture import current_states, picture_of
@@ -36,9 +36,12 @@ MAX_LISTED = 200
 @login_required
 @require_safe
 def list_pipelines(request: SignedInRequest, slug: str) -> HttpResponse:
-    """List the pipelines of a project, the newest first."""
+    """List the pipelines of a project, the newest first; `?q=` narrows by name."""
     project = get_project(request.user, slug)
+    search = searched_name(request)
     found = pipelines_visible_to(request.user).filter(project=project)
+    if search:
+        found = found.filter(name__icontains=search)
     rows = []
     for pipeline in found.order_by("-pk")[:MAX_LISTED]:
         states = current_states(pipeline)
@@ -48,6 +51,7 @@ def list_pipelines(request: SignedInRequest, slug: str) -> HttpResponse:
     context = {
         "project": project,
         "rows": rows,
+        "search": search,
         "can_edit": has_role(request.user, project, Role.ENGINEER),
     }
     return render(request, "pipelines/list.html", context)

@@ -1,9 +1,9 @@
 """`/api/v1/plan`: what a training run will cost."""
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
 from trivium.api.auth import ApiRequest
@@ -256,3 +256,17 @@ def set_budget(request: ApiRequest, payload: BudgetIn) -> Budget:
     return budgets.set_budget(
         project=project, actor=request.user, amount=payload.amount, unit=payload.unit
     )
+
+
+@router.delete("/budget", response={204: None}, summary="Remove the budget")
+def remove_budget(
+    request: ApiRequest, project: Annotated[str, Query(max_length=60)]
+) -> Status[None]:
+    """Let a project's runs spend what they like; for its admins.
+
+    Runs that the budget had paused go on.
+    """
+    found = get_project(request.user, project)
+    require_role(request.user, found, Role.ADMIN)
+    budgets.remove_budget(project=found, actor=request.user)
+    return Status(204, None)

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from runspec.layout import TokenizerReport
 
 from trivium.datasets.services import InUseError
-from trivium.http import SignedInRequest
+from trivium.http import SignedInRequest, searched_name
 from trivium.pages.lineage import tokenizer_levels
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
@@ -28,7 +28,7 @@ MAX_LISTED = 500
 def list_tokenizers(request: SignedInRequest, slug: str) -> HttpResponse:
     """List a project's tokenizers; `?q=` narrows by name."""
     project = get_project(request.user, slug)
-    search = request.GET.get("q", "").replace("\0", "").strip()
+    search = searched_name(request)
     tokenizers = queries.tokenizers_visible_to(request.user).filter(project=project)
     if search:
         tokenizers = tokenizers.filter(name__icontains=search)
