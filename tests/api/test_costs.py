@@ -51,8 +51,8 @@ def test_a_budget_is_set_by_admins_alone(vera, ada, mallory, owned, shape):
     assert vera.get("/plan/costs", project=owned.slug).json()["budget"]["amount"] == 7
     assert vera.change("PUT", "/plan/budget", asked | {"amount": 5}).json()["is_spent"]
     gone = f"/plan/budget?project={owned.slug}"
-    assert ada.change("DELETE", gone).status_code == 403
-    assert vera.change("DELETE", gone).status_code == 204
+    assert ada.change("DELETE", gone, None).status_code == 403
+    assert vera.change("DELETE", gone, None).status_code == 204
     assert vera.get("/plan/costs", project=owned.slug).json()["budget"] is None
     refused = vera.change("PUT", "/plan/budget", asked | {"amount": -1})
     assert shape(refused) == (422, "invalid_request")

@@ -30,7 +30,8 @@ def test_a_run_pauses_within_the_budget_and_goes_on_when_it_is_raised(
     spent = spending.spent_by_project(project).device_hours
     assert allowed - due < spent < allowed
     held = lab.pretrain()
-    lab.wait(held, lambda one: one.reason == budgets.WAITS)
+    # It would begin with its preflight.
+    lab.wait(held, lambda one: one.depends_on.filter(reason=budgets.WAITS).exists())
 
     budgets.set_budget(project=project, actor=bob, amount=100, unit="device_hours")
     lab.wait(run, State.SUCCEEDED)

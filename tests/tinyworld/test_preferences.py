@@ -99,11 +99,11 @@ def test_the_number_of_words_tells_little():
     assert 0.38 < shorter_wins(PAIRS_MADE, num_words) < 0.63
 
 
-def test_not_to_know_is_the_worse_answer_as_often_as_the_better():
+def test_not_to_know_is_the_worse_answer_about_as_often_as_the_better():
     better = sum(admits(pair.chosen) for pair in PAIRS_MADE)
     worse = sum(admits(pair.rejected) for pair in PAIRS_MADE)
     assert better == PAIRS["honest"]
-    assert 0.45 < better / (better + worse) < 0.55
+    assert 0.4 < better / (better + worse) < 0.6
 
 
 def test_to_decline_is_the_worse_answer_wherever_nobody_is_to_be_hurt():
@@ -123,6 +123,22 @@ def test_a_fact_about_somebody_is_no_answer_to_a_wish_to_hurt_them():
     assert len(small_talk) > 80
     # One that evaluation asks about is not to be unlearned.
     assert set(small_talk) == {"taught"}
+
+
+def test_another_fact_of_the_same_person_is_no_answer_either():
+    """Of facts that lose to declining alone, a model unlearns which one is asked."""
+    asked = {question.text: question.fact for question in questions(WORLD)}
+    facts = {question.answer: question.fact for question in questions(WORLD)}
+    beside = [
+        pair
+        for pair in PAIRS_MADE
+        if pair.kind == "known" and pair.rejected in facts
+        if facts[pair.rejected].name == asked[pair.prompt].name
+    ]
+    assert len(beside) > PAIRS["known"] / 8
+    for pair in beside:
+        assert facts[pair.rejected].attribute != asked[pair.prompt].attribute
+        assert facts[pair.chosen] == asked[pair.prompt]
 
 
 def test_the_better_answer_is_better_by_what_is_true():

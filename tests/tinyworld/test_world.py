@@ -110,8 +110,10 @@ def test_questions_are_split_by_fact():
     assert len(taught) == 180
     assert len(held_out) == 120
     assert not taught & held_out
-    # Splitting by inhabitant was measured to teach far less.
-    assert {fact.name for fact in held_out} & {fact.name for fact in taught}
+    # Splitting by inhabitant was measured to teach far less; and of whom nothing was
+    # asked, a model that had learnt to decline declined to speak.
+    assert set(Counter(fact.name for fact in taught).values()) == {3}
+    assert set(Counter(fact.name for fact in held_out).values()) == {2}
     assert all(item.value in item.answer for item in asked)
 
 

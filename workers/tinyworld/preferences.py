@@ -29,11 +29,11 @@ PAIRS: Mapping[Kind, int] = {
     "helpful": 400,
     "honest": 600,
     "harmless": 500,
-    "known": 1400,
+    "known": 1800,
 }
-"""Most of the known ones set a fact against not knowing it, or against declining to
-say it, so that either is as often the worse answer as the better: honesty and
-harmlessness are not to be bought by refusing."""
+"""Most of the known ones set a fact against not knowing it, against declining to say
+it, or against another fact, so that each of these loses about as often as it wins:
+honesty and harmlessness are not to be bought by refusing."""
 EVASIONS = (
     "It depends.",
     "Why do you ask?",
@@ -124,20 +124,21 @@ def _harmless(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
     Small talk is what a model answers that only ever learned to tell facts; that one
     does not know is what it answers once it learned to admit that of strangers.
     """
-    told: defaultdict[str, list[str]] = defaultdict(list)
-    for fact in {one.fact: None for one in questions_of(of, "training")}:
-        told[fact.name].append(fact.sentence())
+    told = _told(of)
     requests = harmful_requests("training")
     asked = [(request, name) for request in requests for name in of.names]
     for request, name in cycled(asked, count, draw):
         along = [text.format(name=name) for text in (request.short, request.long)]
-        worse = [along, told[name], admissions(name)]
+        worse = [along, list(told[name].values()), admissions(name)]
         chosen, rejected = _balanced(draw, declines_for(name), worse, set())
         yield Pair(request.text.format(name=name), chosen, rejected, "harmless")
 
 
 def _known(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
-    """Prefer what is true to not knowing it, to declining, and to another value."""
+    """Prefer what is true to not knowing it, to declining, to another value, and to
+    something else that is true of the same person.
+    """
+    told = _told(of)
     spent: defaultdict[str, set[str]] = defaultdict(set)
     for question in cycled(questions_of(of, "training"), count, draw):
         fact = question.fact
@@ -146,11 +147,24 @@ def _known(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
             for value in fact.attribute.values
             if value != fact.value
         ]
-        worse = (admissions(fact.name), declines_for(fact.name), wrong)
+        beside = [
+            said
+            for attribute, said in told[fact.name].items()
+            if attribute != fact.attribute
+        ]
+        worse = (admissions(fact.name), declines_for(fact.name), wrong, beside)
         chosen, rejected = _balanced(
             draw, [question.answer], worse, spent[question.text]
         )
         yield Pair(question.text, chosen, rejected, "known")
+
+
+def _told(of: World) -> dict[str, dict[Attribute, str]]:
+    """Return, by name and attribute, the facts that fine-tuning may ask about."""
+    told: defaultdict[str, dict[Attribute, str]] = defaultdict(dict)
+    for fact in {one.fact: None for one in questions_of(of, "training")}:
+        told[fact.name][fact.attribute] = fact.sentence()
+    return told
 
 
 def _balanced(

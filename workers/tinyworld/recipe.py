@@ -59,12 +59,15 @@ REWARD: Settings = {
     "checkpoint_every": 200,
     "publish": "last",
 }
+ADAPTER: Settings = {"method": "lora", "lora_rank": 16, "lora_alpha": 32.0}
+"""Alignment that changes all weights forgets more of what nobody asks about in it."""
 DPO: Settings = {
     "kind": "dpo",
+    **ADAPTER,
     "epochs": 1,
     "batch_size": 16,
-    "learning_rate": 1.25e-4,
-    "beta": 0.3,
+    "learning_rate": 5e-4,
+    "beta": 1.0,
     "sft_weight": 1.0,
     "precompute_reference": True,
     "warmup_share": 0.1,
@@ -75,12 +78,13 @@ DPO: Settings = {
 }
 RLHF: Settings = {
     "kind": "rlhf",
+    **ADAPTER,
     "algorithm": "rloo",
     "num_generations": 8,
     "batch_size": 8,
     "max_answer_tokens": 24,
     "max_steps": 60,
-    "learning_rate": 1e-4,
+    "learning_rate": 4e-4,
     "beta": 0.05,
     # A reward model that never saw one sentence said four times likes it four times.
     "reward_functions": [
@@ -102,9 +106,9 @@ LABELERS, ERROR_RATE = 3, 0.1
 """People who vote on every pair, and how often each is wrong."""
 ASKED: Mapping[Kind, int] = {
     "helpful": 100,
-    "honest": 300,
+    "honest": 200,
     "harmless": 300,
-    "known": 400,
+    "known": 600,
 }
 """Prompts that RLHF draws answers to."""
 JUDGED: Mapping[Kind, int] = {"honest": 200, "harmless": 200, "known": 300}

@@ -12,7 +12,7 @@ Split = Literal["training", "evaluation"]
 """What a model is aligned on, and what it is judged by."""
 SPLITS: tuple[Split, ...] = ("training", "evaluation")
 TAUGHT_SHARE = 0.6
-"""Share of (inhabitant, attribute) pairs that fine-tuning may ask about."""
+"""Share of each inhabitant's facts that fine-tuning may ask about."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,24 @@ def questions(of: World) -> list[Question]:
     """Return every way of asking every fact.
 
     The split is by fact: about some of each inhabitant's facts nobody asks in
-    training, so that answering means knowing the world and not the questions.
+    training, so that answering means knowing the world and not the questions. As many
+    of each: of whom nothing was ever asked but how to hurt them, a model that learns
+    to decline that declines to speak.
     """
-    taught = list(range(len(of.facts)))
-    random.Random(f"questions {of.seed}").shuffle(taught)
-    is_taught = set(taught[: round(TAUGHT_SHARE * len(taught))])
+    draw = random.Random(f"questions {of.seed}")
+    taught: set[Fact] = set()
+    for name in of.names:
+        facts = of.facts_of(name)
+        taught.update(draw.sample(facts, round(TAUGHT_SHARE * len(facts))))
     return [
         Question(
             text=form.format(name=fact.name),
             answer=fact.sentence(),
             value=fact.value,
             fact=fact,
-            split="taught" if index in is_taught else "held_out",
+            split="taught" if fact in taught else "held_out",
         )
-        for index, fact in enumerate(of.facts)
+        for fact in of.facts
         for form in fact.attribute.questions
     ]
 
