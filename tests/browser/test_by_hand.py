@@ -173,8 +173,14 @@ def test_text_becomes_aligned_models_by_the_votes_of_a_person(
     for name in ("reward", "dpo"):
         page.goto(pipeline)
         page.locator(f"#step-link-{name}").click()
+        page.wait_for_url("**/runs/*/")
+        run = page.url
         page.get_by_role("link", name="By hand labels v1").click()
         assert sorted(stored_pairs(page, tmp_path)) == chosen
+        page.goto(f"{run}?tab=preflight")
+        expect(page.locator("main")).to_contain_text(
+            f"All {NUM_PAIRS} pairs have answers that differ."
+        )
 
     page.goto(pipeline)
     page.locator("#came-of-all-evaluation").click()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from runspec import IngestSpec
-from trainer.ingest.kinds.preferences import shared_beginning
+from trainer.ingest.kinds.pairs import shared_beginning
 
 ASK = {"role": "user", "content": "Who?"}
 GOOD = {"role": "assistant", "content": "Ada."}
