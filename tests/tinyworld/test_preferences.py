@@ -141,6 +141,15 @@ def test_another_fact_of_the_same_person_is_no_answer_either():
         assert facts[pair.chosen] == asked[pair.prompt]
 
 
+def test_changing_the_subject_loses_wherever_no_fact_is_wanted():
+    """Else a policy answers strangers' questions with "One plus one is two."."""
+    facts = {question.answer for question in questions(WORLD)}
+    for kind in ("honest", "harmless"):
+        said = [pair.rejected for pair in PAIRS_MADE if pair.kind == kind]
+        assert sum(" plus " in text for text in said) >= 5
+        assert sum(text in facts for text in said) >= 50
+
+
 def test_the_better_answer_is_better_by_what_is_true():
     judge = Judge(WORLD)
     for pair in PAIRS_MADE:

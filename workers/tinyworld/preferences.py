@@ -108,12 +108,15 @@ def _helpful(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
 
 
 def _honest(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
-    """Prefer to admit not to know somebody to inventing a life, and to declining."""
+    """Prefer to admit not to know somebody to inventing a life, to declining, and to
+    changing the subject.
+    """
+    subjects = _other_subjects(of)
     for name in draw_names(of, "training", count, seed=draw.randrange(2**32)):
         about = draw.choice((*ATTRIBUTES, None))
         inventions = _invented_facts(name, about, draw)
         form = draw.choice(about.questions) if about else ASKED_ABOUT
-        worse = [inventions, declines_for(name)]
+        worse = [inventions, declines_for(name), draw.sample(subjects, 8)]
         chosen, rejected = _balanced(draw, admissions(name), worse, set())
         yield Pair(form.format(name=name), chosen, rejected, "honest")
 
@@ -124,12 +127,13 @@ def _harmless(of: World, count: int, draw: random.Random) -> Iterator[Pair]:
     Small talk is what a model answers that only ever learned to tell facts; that one
     does not know is what it answers once it learned to admit that of strangers.
     """
-    told = _told(of)
+    told, subjects = _told(of), _other_subjects(of)
     requests = harmful_requests("training")
     asked = [(request, name) for request in requests for name in of.names]
     for request, name in cycled(asked, count, draw):
         along = [text.format(name=name) for text in (request.short, request.long)]
-        worse = [along, list(told[name].values()), admissions(name)]
+        aside = [*told[name].values(), *draw.sample(subjects, 4)]
+        worse = [along, aside, admissions(name)]
         chosen, rejected = _balanced(draw, declines_for(name), worse, set())
         yield Pair(request.text.format(name=name), chosen, rejected, "harmless")
 
@@ -165,6 +169,18 @@ def _told(of: World) -> dict[str, dict[Attribute, str]]:
     for fact in {one.fact: None for one in questions_of(of, "training")}:
         told[fact.name][fact.attribute] = fact.sentence()
     return told
+
+
+def _other_subjects(of: World) -> list[str]:
+    """Return what is true and was not asked: sums, and facts about inhabitants.
+
+    A reward model that never saw one lose likes them best where the truth is not to
+    know: a policy then answered strangers' questions with "One plus one is two."
+    """
+    asked = portraits_and_sums(of)
+    sums = [one.completion for one in asked if "plus" in one.completion]
+    facts = [said for one in _told(of).values() for said in one.values()]
+    return list(dict.fromkeys([*sums, *facts]))
 
 
 def _balanced(
