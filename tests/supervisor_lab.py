@@ -27,6 +27,8 @@ from trivium.tokenizers.models import Tokenizer
 
 MIDDLE = 60
 """A checkpoint at or beyond this step shows that the run is in its middle."""
+LOOK_S = 0.2
+"""How often a test looks: each look sweeps, which takes the cores from the run."""
 TIMING = {
     "TRIVIUM_LEASE_S": "3",
     "TRIVIUM_HEARTBEAT_S": "0.3",
@@ -50,6 +52,9 @@ def child_environment() -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "trivium.settings",
         **TIMING,
     }
+    if "OMP_NUM_THREADS" in os.environ:
+        # Beside other test processes threads wait for each other more than they work.
+        environment["OMP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"]
     if connection.vendor == "postgresql":
         values = connection.settings_dict
         user = f"{values['USER']}:{values['PASSWORD']}@"
@@ -182,7 +187,7 @@ class Lab:
             assert not run.is_finished, self.story(run)
             assert not run.depends_on.filter(state="failed").exists(), self.story(run)
             sweep()
-            time.sleep(0.05)
+            time.sleep(LOOK_S)
         raise AssertionError(f"waited {timeout_s} s; {self.story(run)}")
 
     def wait_for_end(self, run: Run, timeout_s: float = 90) -> Run:
@@ -193,7 +198,7 @@ class Lab:
             if run.is_finished:
                 return run
             sweep()
-            time.sleep(0.05)
+            time.sleep(LOOK_S)
         raise AssertionError(f"waited {timeout_s} s; {self.story(run)}")
 
     def story(self, run: Run) -> str:

@@ -1,5 +1,7 @@
 """What a supervisor notices: silence, a full disk, a trainer that saw too much."""
 
+import os
+
 import pytest
 from runspec import ImportSpec, IngestSpec
 from supervisor import devices
@@ -70,6 +72,13 @@ def test_a_trainer_sees_its_devices_alone(monkeypatch):
     seen = devices.trainer_environment(["cuda:1", "cuda:3"])
     assert seen["CUDA_VISIBLE_DEVICES"] == "1,3"
     assert "DATABASE_URL" not in seen
+
+
+@pytest.mark.parametrize(("wanted", "given"), [("1", 1), ("", 4), ("x", 4), ("9", 4)])
+def test_threads_are_no_more_than_the_worker_was_given(monkeypatch, wanted, given):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    assert devices.trainer_environment(["cpu:0"])["OMP_NUM_THREADS"] == str(given)
 
 
 def test_only_an_import_from_the_hub_gets_its_token(settings):

@@ -114,8 +114,10 @@ def find_gpus() -> list[Found]:
 
 
 def num_cores() -> int:
-    """Return the cores this process may use, which a container may limit."""
-    return len(os.sched_getaffinity(0))
+    """Return the cores of runs; a container or `OMP_NUM_THREADS` may limit them."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0))
+    return min(cores, int(wanted)) if wanted.isdecimal() and int(wanted) else cores
 
 
 def threads_per_slot() -> int:
