@@ -176,7 +176,7 @@ class Lab:
         )
 
     def wait(
-        self, run: Run, until: Callable[[Run], bool] | str, timeout_s: float = 90
+        self, run: Run, until: Callable[[Run], bool] | str, timeout_s: float = 180
     ) -> Run:
         """Wait for a state, or for a fact; fail at once where it cannot come."""
         deadline = time.monotonic() + timeout_s
@@ -190,7 +190,7 @@ class Lab:
             time.sleep(LOOK_S)
         raise AssertionError(f"waited {timeout_s} s; {self.story(run)}")
 
-    def wait_for_end(self, run: Run, timeout_s: float = 90) -> Run:
+    def wait_for_end(self, run: Run, timeout_s: float = 180) -> Run:
         """Wait until a run is over, however it ends."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
