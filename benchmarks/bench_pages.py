@@ -223,7 +223,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(TRIVIUM_HOME=home, DJANGO_SETTINGS_MODULE="trivium.settings")
-        os.environ["LOG_LEVEL"] = "WARNING"
+        os.environ.update(LOG_LEVEL="WARNING", TRIVIUM_MAX_QUEUED_PER_USER="1000000")
         began = time.perf_counter()
         cookie, pages = fill(arguments.runs, arguments.points)
         print(f"filled in {time.perf_counter() - began:.0f} s")
