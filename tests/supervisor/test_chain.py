@@ -29,4 +29,7 @@ def test_a_text_that_cannot_be_read_fails_with_its_reason(lab, start_node):
     run = lab.wait(version.run, Run.State.FAILED)
     assert run.error_class == "bad_input"
     assert run.reason
-    assert run.attempts.get().outcome == "failed"
+    # On a machine too busy an attempt may be lost before; none follows the failure.
+    outcomes = list(run.attempts.order_by("fence").values_list("outcome", flat=True))
+    assert outcomes[-1] == "failed"
+    assert set(outcomes[:-1]) <= {"lost"}

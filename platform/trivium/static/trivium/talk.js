@@ -90,7 +90,8 @@ function follow(turn) {
     source.addEventListener(last, (event) => {
       hear(event);
       source.close();
-      complete(turn);
+      // Whoever stops it here waits for more: when the slot was free.
+      if (!turn.dataset.isStopping) complete(turn);
     });
   }
   source.addEventListener("error", () => {
@@ -119,12 +120,17 @@ async function stop(turn) {
   const button = turn.querySelector("[data-stop] button");
   if (!button || button.disabled) return;
   button.disabled = true;
+  turn.dataset.isStopping = "yes";
   const status = turn.querySelector("[data-status]");
   if (status) status.textContent = "Stopping…";
   const body = new FormData(turn.querySelector("[data-stop]"));
   body.set("seen", turn.dataset.seen ?? "0");
-  await fetch(turn.dataset.stopUrl, { method: "POST", body, headers: { Accept: "application/json" } });
-  complete(turn);
+  try {
+    await fetch(turn.dataset.stopUrl, { method: "POST", body, headers: { Accept: "application/json" } });
+  } finally {
+    // Where the line was lost, the turn drawn anew goes on and can be stopped again.
+    complete(turn);
+  }
 }
 
 function followAll() {
