@@ -29,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "workers"), str(ROOT / "tests")]
 
 from inference.decoder.cpu_pass import CpuPass  # noqa: E402
-from inference.decoder.runner import DecoderRunner, make_runner  # noqa: E402
+from inference.decoder.making import make_runner  # noqa: E402
+from inference.decoder.runner import DecoderRunner  # noqa: E402
 from inference.decoder.team import ThreadChooser, team  # noqa: E402
 from inference.engine import Engine  # noqa: E402
 from inference.sequence import Sequence  # noqa: E402

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from inference.decoder.kernels import PANEL
-from inference.decoder.runner import DecoderRunner, make_runner
+from inference.decoder.making import make_runner
+from inference.decoder.runner import DecoderRunner
 from inference.sequence import Sequence
 from inference.vocabulary import Vocabulary
 from runspec.serving import Sampling, TokenTold

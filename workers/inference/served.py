@@ -7,7 +7,7 @@ from typing import Any
 
 from runspec.serving import LoadedModel, ModelFacts, ModelRef, Sampling, TokenTold
 
-from inference.decoder.runner import make_runner
+from inference.decoder.making import make_runner
 from inference.encoder import Embedder, MaskFiller
 from inference.encoder_decoder import EncoderDecoderReader
 from inference.engine import Runner

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 from inference.decoder.cpu_pass import CpuPass, indices
-from inference.decoder.runner import MOST_SLOTS, ROWS_PER_STEP, make_runner
+from inference.decoder.making import MOST_SLOTS, make_runner
+from inference.decoder.runner import ROWS_PER_STEP
 from inference.decoder.weights import can_lay_out, lay_out
 from tiny_decoders import prompt_of, random_model
 from transformers import MistralConfig, MistralForCausalLM

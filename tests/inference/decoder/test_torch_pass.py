@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from inference.decoder.ahead import AheadRunner
 from inference.decoder.cpu_pass import indices
-from inference.decoder.runner import DecoderRunner
 from inference.decoder.torch_pass import TorchPass, can_join
 from tiny_decoders import (
     FAMILIES,
@@ -20,7 +20,7 @@ def bench_of(family: str, num_slots: int = 8) -> Bench:
     vocabulary = byte_vocabulary()
     bench = Bench(random_model("llama"), vocabulary)
     holder = TorchPass(random_model(family), num_slots)
-    bench.runner = DecoderRunner(holder, vocabulary, num_slots)
+    bench.runner = AheadRunner(holder, vocabulary, num_slots)
     return bench
 
 
@@ -85,7 +85,7 @@ def test_greedy_answers_on_a_gpu_are_those_of_generate(family):
     vocabulary = byte_vocabulary()
     bench = Bench(random_model("llama"), vocabulary)
     holder = TorchPass(random_model(family).cuda(), 8)
-    bench.runner = DecoderRunner(holder, vocabulary, 8)
+    bench.runner = AheadRunner(holder, vocabulary, 8)
     prompts = [prompt_of(length, seed=length) for length in (3, 17, 40)]
     answers = [bench.ask(prompt, max_tokens=25)[1] for prompt in prompts]
     bench.run()

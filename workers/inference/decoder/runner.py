@@ -7,16 +7,12 @@ bits whatever stands beside it (`decoder.kernels`), so do answers.
 
 import logging
 from collections import deque
-from dataclasses import dataclass
-
-import torch
-from torch import nn
+from dataclasses import dataclass, field
 
 from inference.constraints import Constraint, constrain
 from inference.decoder.cpu_pass import CpuPass, indices
 from inference.decoder.slots import Slot, Slots
-from inference.decoder.torch_pass import TorchPass, can_join
-from inference.decoder.weights import can_lay_out, lay_out
+from inference.decoder.torch_pass import AS_CHOSEN, TorchPass
 from inference.sampling import Choice, choose_tokens
 from inference.sequence import Sequence
 from inference.vocabulary import Vocabulary, told
@@ -26,24 +22,54 @@ logger = logging.getLogger(__name__)
 ROWS_PER_STEP = 256
 """Rows of one pass: those of prompts fill what answers leave. More would let answers
 stutter while a long prompt is read."""
-MOST_SLOTS = 16
-MOST_GPU_SLOTS = 64
 
 
-@dataclass
+@dataclass(eq=False)
 class Active:
     """A sequence in its slot."""
 
     sequence: Sequence
     slot: Slot
     tokens: list[int]
-    """Prompt and answer; those behind `slot.tokens` are still to be read."""
+    """Prompt and answer, as far as they are known here."""
     constraint: Constraint | None
+    num_read: int
+    num_ahead: int = 0
+    """Tokens of the answer that so far only the device knows (`decoder.ahead`)."""
 
     @property
     def num_unread(self) -> int:
         """Tokens to read before the next one can be chosen; 1 while it answers."""
-        return len(self.tokens) - len(self.slot.tokens)
+        return len(self.tokens) + self.num_ahead - self.num_read
+
+    def next_piece(self, room: int, context: int) -> list[int]:
+        """Return what to read next; nothing where it has to wait."""
+        if not self.num_ahead:
+            return self.tokens[self.num_read : self.num_read + max(room, 0)]
+        num_answered = len(self.sequence.answer_ids) + self.num_ahead
+        is_over = (
+            num_answered >= self.sequence.max_tokens
+            or len(self.tokens) + self.num_ahead >= context
+        )
+        must_wait = is_over or self.constraint is not None or room < 1
+        return [] if must_wait else [AS_CHOSEN]
+
+    def note_read(self, number: int) -> None:
+        """Count tokens as read, and say so of the slot as far as they are known."""
+        self.num_read += number
+        self.slot.tokens += self.tokens[len(self.slot.tokens) : self.num_read]
+
+
+@dataclass
+class Rows:
+    """What one pass reads, and whose next token comes of it."""
+
+    ids: list[int] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    wanted: list[int] = field(default_factory=list)
+    """The rows of `ready`."""
+    ready: list[Active] = field(default_factory=list)
 
 
 class DecoderRunner:
@@ -116,43 +142,49 @@ class DecoderRunner:
                 continue
             tokens = [*sequence.prompt_ids, *sequence.answer_ids]
             slot = self.slots.take(tokens)
-            self.active.append(Active(sequence, slot, tokens, constraint))
-            sequence.start(len(slot.tokens))
+            num_read = len(slot.tokens)
+            self.active.append(Active(sequence, slot, tokens, constraint, num_read))
+            sequence.start(num_read)
 
     def _leave(self, one: Active) -> None:
         self.active.remove(one)
         self.slots.release(one.slot)
 
-    def _advance(self) -> None:
-        """Take one pass, and choose a token for each sequence that is up to date."""
-        ids: list[int] = []
-        slots: list[int] = []
-        positions: list[int] = []
-        ready: list[Active] = []
-        wanted: list[int] = []
+    def _gather(self) -> Rows:
+        """Return the rows of the next pass, and note them as read."""
+        rows = Rows()
         room = ROWS_PER_STEP
         # Answers first: a prompt may wait a step, a reader should not.
         for one in sorted(self.active, key=lambda one: one.num_unread > 1):
-            start = len(one.slot.tokens)
-            piece = one.tokens[start : start + max(room, 0)]
+            piece = one.next_piece(room, self.context)
             if not piece:
                 continue
-            ids += piece
-            slots += [one.slot.number] * len(piece)
-            positions += range(start, start + len(piece))
-            one.slot.tokens += piece
+            rows.ids += piece
+            rows.slots += [one.slot.number] * len(piece)
+            rows.positions += range(one.num_read, one.num_read + len(piece))
+            one.note_read(len(piece))
             room -= len(piece)
             if not one.num_unread:
-                ready.append(one)
-                wanted.append(len(ids) - 1)
+                rows.ready.append(one)
+                rows.wanted.append(len(rows.ids) - 1)
+        return rows
+
+    def _advance(self) -> None:
+        """Take one pass, and choose a token for each sequence that is up to date."""
+        rows = self._gather()
         logits_WV = self.holder.forward(
-            indices(ids), indices(slots), indices(positions), indices(wanted)
+            indices(rows.ids),
+            indices(rows.slots),
+            indices(rows.positions),
+            indices(rows.wanted),
         )
-        if not ready:
+        if not rows.ready:
             return
-        masks = [one.constraint.mask() if one.constraint else None for one in ready]
-        choices = choose_tokens(logits_WV, [one.sequence for one in ready], masks)
-        for one, choice in zip(ready, choices, strict=True):
+        masks = [
+            one.constraint.mask() if one.constraint else None for one in rows.ready
+        ]
+        choices = choose_tokens(logits_WV, [one.sequence for one in rows.ready], masks)
+        for one, choice in zip(rows.ready, choices, strict=True):
             self._take(one, choice)
 
     def _take(self, one: Active, choice: Choice) -> None:
@@ -176,36 +208,3 @@ class DecoderRunner:
         ):
             self._leave(one)
             sequence.finish("length")
-
-
-def make_runner(
-    model: nn.Module, vocabulary: Vocabulary, *, room_bytes: int
-) -> DecoderRunner | None:
-    """Return a runner of this model; None where the kernels do not know its family.
-
-    `room_bytes` is for keys and values: it decides how many sequences are answered at
-    once. The model is copied and may be let go.
-    """
-    if not can_lay_out(model):
-        return None
-    if next(model.parameters()).device.type != "cpu":
-        return _make_torch_runner(model, vocabulary, room_bytes)
-    weights = lay_out(model, is_half=is_stored_half(model))
-    num_slots = min(room_bytes // CpuPass.bytes_per_slot(weights), MOST_SLOTS)
-    num_slots = max(num_slots, 1)
-    return DecoderRunner(CpuPass(weights, num_slots), vocabulary, num_slots)
-
-
-def _make_torch_runner(
-    model: nn.Module, vocabulary: Vocabulary, room_bytes: int
-) -> DecoderRunner | None:
-    if not can_join(model):
-        return None
-    num_slots = min(room_bytes // TorchPass.bytes_per_slot(model), MOST_GPU_SLOTS)
-    num_slots = max(num_slots, 1)
-    return DecoderRunner(TorchPass(model, num_slots), vocabulary, num_slots)
-
-
-def is_stored_half(model: nn.Module) -> bool:
-    """Whether bfloat16 holds every parameter exactly: that is how they were stored."""
-    return next(model.parameters()).dtype == torch.bfloat16

@@ -14,14 +14,19 @@ from itertools import groupby
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inference.decoder.weights import Indices
 
+Numbers = npt.NDArray[np.int64] | npt.NDArray[np.float64] | npt.NDArray[np.uint8]
 STEP = 64
 """Positions attended to are a multiple of it, so that shapes repeat."""
+AS_CHOSEN = -1
+"""An id that stands for what was chosen last in its slot: the host need not know."""
 
 
 class TorchPass:
@@ -55,6 +60,8 @@ class TorchPass:
         shape = (num_slots, self.num_kv_heads, self.context, width)
         self.keys = [self._buffer(shape) for _ in self.layers]
         self.values = [self._buffer(shape) for _ in self.layers]
+        self.chosen_S = torch.zeros(num_slots, dtype=torch.long, device=self.device)
+        """The token chosen last in each slot; whoever chooses writes it down."""
 
     @staticmethod
     def bytes_per_slot(model: nn.Module) -> int:
@@ -85,16 +92,20 @@ class TorchPass:
     def forward(
         self, ids_N: Indices, slots_N: Indices, positions_N: Indices, wanted_W: Indices
     ) -> Tensor:
-        """Read tokens into their slots; return logits_WV of the wanted rows."""
-        ids, slots, positions, wanted = (
-            torch.from_numpy(one).to(self.device)
-            for one in (ids_N, slots_N, positions_N, wanted_W)
+        """Read tokens into their slots; return logits_WV of the wanted rows.
+
+        Nothing here waits for the device.
+        """
+        plan = Plan(slots_N, positions_N)
+        told, slots, positions, wanted, *answering = upload(
+            self.device, ids_N, slots_N, positions_N, wanted_W, *plan.answering
         )
+        plan.place(*answering)
+        ids = torch.where(told == AS_CHOSEN, self.chosen_S[slots], told)
         x_NC = self.embeddings(ids)
         if self.places is not None:
             x_NC = x_NC + self.places(positions)
         turned = self.rotary(x_NC, positions[None]) if self.rotary else None
-        plan = Plan(slots_N, positions_N, self.device)
         for number, layer in enumerate(self.layers):
             q_NHD, k_NKD, v_NKD = self._project(layer, layer.norm_1(x_NC), turned)
             self.keys[number][slots, :, positions] = k_NKD
@@ -134,7 +145,7 @@ class TorchPass:
             "enable_gqa": self.num_heads != self.num_kv_heads,
             "scale": scale,
         }
-        if plan.rows is not None:
+        if plan.num_seen:
             seen = min(plan.num_seen, self.context)
             mixed_BHD = F.scaled_dot_product_attention(
                 q_NHD[plan.rows, :, None],
@@ -162,12 +173,20 @@ def can_join(model: nn.Module) -> bool:
     return bool(config.model_type != "mixtral")
 
 
+def upload(device: torch.device, *rows: Numbers) -> tuple[Tensor, ...]:
+    """Send numbers of one type to the device, all at once; the host goes on."""
+    joined = torch.from_numpy(np.concatenate(rows))
+    if device.type == "cuda":
+        joined = joined.pin_memory()
+    sent = joined.to(device, non_blocking=True)
+    parts: tuple[Tensor, ...] = sent.split([len(one) for one in rows])
+    return parts
+
+
 class Plan:
     """Which rows attend together: those that answer, and each piece of a prompt."""
 
-    def __init__(
-        self, slots_N: Indices, positions_N: Indices, device: torch.device
-    ) -> None:
+    def __init__(self, slots_N: Indices, positions_N: Indices) -> None:
         """Part the rows."""
         self.pieces: list[tuple[int, int, int, int]] = []
         """(first row, row behind the last, slot, positions seen by the last)."""
@@ -181,14 +200,17 @@ class Plan:
                 end = int(positions_N[row + size - 1]) + 1
                 self.pieces.append((row, row + size, slot, end))
             row += size
-        self.rows: Tensor | None = None
-        if not alone:
-            return
-        self.rows = torch.tensor(alone, device=device)
-        self.slots = torch.from_numpy(slots_N[alone]).to(device)
-        places_B = torch.from_numpy(positions_N[alone]).to(device)
-        self.num_seen = -(-(int(positions_N[alone].max()) + 1) // STEP) * STEP
-        self.mask_BT = torch.arange(self.num_seen, device=device) <= places_B[:, None]
+        rows = np.array(alone, np.int64)
+        self.answering = (rows, slots_N[rows], positions_N[rows])
+        """Rows that answer, their slots and their positions."""
+        most = int(positions_N[rows].max()) + 1 if alone else 0
+        self.num_seen = -(-most // STEP) * STEP
+
+    def place(self, rows: Tensor, slots: Tensor, places_B: Tensor) -> None:
+        """Take what lies on the device now."""
+        self.rows, self.slots = rows, slots
+        seen_T = torch.arange(self.num_seen, device=rows.device)
+        self.mask_BT = seen_T <= places_B[:, None]
 
 
 def _causal(num_rows: int, end: int, device: torch.device) -> Tensor:
