@@ -38,6 +38,12 @@ def searched_name(request: HttpRequest) -> str:
     return request.GET.get("q", "").replace("\0", "").strip()[:MAX_SEARCHED]
 
 
+def as_id(text: str) -> int | None:
+    """Return the id an address holds, or None for anything else."""
+    is_id = text.isascii() and text.isdecimal() and len(text) < 19
+    return int(text) if is_id else None
+
+
 def add_form_error(form: forms.Form, error: SubmitError) -> None:
     """Show what a service refused beside the field at fault, as a whole sentence."""
     text = str(error)

@@ -110,29 +110,6 @@ LIKE = {
 }
 
 
-def page_of(
-    items: QuerySet[Item], *, before: int | None, after: int | None
-) -> tuple[list[int], bool, bool]:
-    """Return a page of ids, newest first, and whether there are newer and older ones.
-
-    Ids alone: rows with their prompts would be sorted as a whole, ten times as slow.
-    """
-    pks = items.values_list("pk", flat=True)
-    if after:
-        found = list(pks.filter(pk__gt=after).order_by("pk")[: PER_PAGE + 1])
-        return found[:PER_PAGE][::-1], len(found) > PER_PAGE, True
-    if before:
-        pks = pks.filter(pk__lt=before)
-    found = list(pks.order_by("-pk")[: PER_PAGE + 1])
-    return found[:PER_PAGE], bool(before), len(found) > PER_PAGE
-
-
-def rows_of(pks: list[int]) -> list[Item]:
-    """Return items with what a list shows of them, newest first."""
-    items = Item.objects.filter(pk__in=pks).order_by("-pk")
-    return list(items.select_related("comparison", "answerer_a", "answerer_b"))
-
-
 def queue_of(campaign: Campaign) -> QuerySet[Item]:
     """Return what needs a second look and had none, in a fixed order."""
     needs = DISAGREED | CONTRADICTED | FLAGGED

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from trivium.accounts.models import User
 from trivium.campaigns.models import Campaign, Item, Labeler, Report
@@ -11,7 +11,6 @@ from trivium.campaigns.queries import Progress, campaigns_listed_for
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import role_in
 
-MOST = 200
 WORDS = (
     (0.8, "strong"),
     (0.6, "good"),
@@ -48,19 +47,23 @@ def agreement_word(alpha: float | None) -> str:
 
 def campaigns_for(
     user: User, project: Project, state: str = "", name: str = ""
-) -> list[Row]:
-    """Return the campaigns of a project that `user` has business with, newest first.
+) -> QuerySet[Campaign]:
+    """Return the campaigns of a project that `user` has business with.
 
     With `state` and `name`, only those in it, and named like that.
     """
-    role = role_in(user, project)
-    campaigns = campaigns_listed_for(user, project).order_by("-pk")
+    campaigns = campaigns_listed_for(user, project)
     if state in Campaign.State.values:
         campaigns = campaigns.filter(state=state)
     if name:
         campaigns = campaigns.filter(name__icontains=name)
+    return campaigns
+
+
+def rows_for(user: User, project: Project, found: Sequence[Campaign]) -> list[Row]:
+    """Return what the list says of some campaigns of a project."""
+    role = role_in(user, project)
     invited = Labeler.objects.filter(user=user, is_invited=True)
-    found = list(campaigns[:MOST])
     progress = progress_of_all(found)
     labelers = active_labelers(found)
     alphas = alphas_of(found)

@@ -13,12 +13,13 @@ from django.views.decorators.vary import vary_on_headers
 from trivium.campaigns import making
 from trivium.campaigns.access import engineers_seat, take_seat
 from trivium.campaigns.forecast import forecast, plan_pair, plan_width
-from trivium.campaigns.listing import agreement_word, campaigns_for
+from trivium.campaigns.listing import agreement_word, campaigns_for, rows_for
 from trivium.campaigns.models import Campaign, Report
 from trivium.campaigns.queries import progress_of
 from trivium.campaigns.refreshing import Shown, ask_for_report, report_for
 from trivium.campaigns.tabs import render_tab
 from trivium.http import HTMX_STOP_POLLING, SignedInRequest, searched_name
+from trivium.paging import newest_first
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, has_role, role_in
 from trivium.runs.errors import SubmitError
@@ -41,10 +42,11 @@ def list_campaigns(request: SignedInRequest, slug: str) -> HttpResponse:
     project = get_project(request.user, slug)
     state = request.GET.get("state", "")
     search = searched_name(request)
-    rows = campaigns_for(request.user, project, state, search)
+    paged = newest_first(request, campaigns_for(request.user, project, state, search))
     context = {
         "project": project,
-        "rows": rows,
+        "rows": rows_for(request.user, project, paged.rows),
+        "paged": paged,
         "search": search,
         "state": state if state in Campaign.State.values else "",
         "states": Campaign.State.choices,

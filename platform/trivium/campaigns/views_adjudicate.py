@@ -14,8 +14,7 @@ from trivium.campaigns.forms import AdjudicationForm
 from trivium.campaigns.making import adjudicate
 from trivium.campaigns.tabs import render_tab
 from trivium.campaigns.views_items import back, find_item, item_context
-from trivium.http import SignedInRequest
-from trivium.runs.views import as_id
+from trivium.http import SignedInRequest, as_id
 
 MOST_COUNTED = 100
 

@@ -20,7 +20,7 @@ from trivium.campaigns.reports import outdate_report
 from trivium.campaigns.tabs import render_tab
 from trivium.http import SignedInRequest
 from trivium.models.card import markdown_html
-from trivium.runs.views import as_id, link
+from trivium.paging import newest_first
 
 MAX_VOTES = 500
 
@@ -31,21 +31,15 @@ def list_items(request: SignedInRequest, slug: str, pk: int) -> HttpResponse:
     """List comparisons, newest first; filters and the place are in the address."""
     seat = engineers_seat(request.user, slug, pk)
     form = ItemFilter(request.GET, campaign=seat.campaign)
-    pks, has_newer, has_older = browsing.page_of(
-        browsing.filtered(seat.campaign, form),
-        before=as_id(request.GET.get("before", "")),
-        after=as_id(request.GET.get("after", "")),
-    )
-    rows = browsing.rows_of(pks)
+    paged = newest_first(request, browsing.filtered(seat.campaign, form))
     context = {
         "form": form,
         "rows": [
             (row, browsing.asked_in(row.comparison.prompt), browsing.majority_of(row))
-            for row in rows
+            for row in paged
         ],
         "is_filtered": any(form.cleaned_data.values()),
-        "newer": link(request, after=rows[0].pk) if rows and has_newer else "",
-        "older": link(request, before=rows[-1].pk) if rows and has_older else "",
+        "paged": paged,
     }
     return render_tab(request, seat, "items", context)
 

@@ -32,13 +32,13 @@ from trivium.http import (
     searched_name,
 )
 from trivium.pages.lineage import dataset_levels
+from trivium.paging import newest_first
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs.errors import SubmitError
 from trivium.runs.models import Run
 
 ROWS_PER_PAGE = 20
-MAX_LISTED = 500
 MAX_LABELS_SHOWN = 50
 MAX_UNUSED = 5
 """Files sent and not brought in that are offered again."""
@@ -57,11 +57,11 @@ def list_datasets(request: SignedInRequest, slug: str) -> HttpResponse:
         datasets = datasets.filter(name__icontains=search)
     if kind in Dataset.Kind.values:
         datasets = datasets.filter(kind=kind)
-    shown = list(datasets[:MAX_LISTED])
-    preparing = Run.objects.filter(dataset_version__dataset__in=shown)
+    paged = newest_first(request, datasets)
+    preparing = Run.objects.filter(dataset_version__dataset__in=paged.rows)
     context = {
         "project": project,
-        "datasets": shown,
+        "paged": paged,
         "search": search,
         "kind": kind if kind in Dataset.Kind.values else "",
         "kinds": Dataset.Kind.choices,

@@ -29,6 +29,7 @@ from trivium.http import (
     searched_name,
 )
 from trivium.models.models import LanguageModel
+from trivium.paging import newest_first
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs.errors import SubmitError
@@ -36,7 +37,6 @@ from trivium.runs.kinds import start_run
 from trivium.runs.models import Run
 from trivium.serving.choices import checkpoint_choices, choices_of
 
-MAX_LISTED = 200
 MAX_RUNS = 6
 """Newest runs whose checkpoints are offered: each is looked up on the disk."""
 
@@ -50,11 +50,12 @@ def list_evaluations(request: SignedInRequest, slug: str) -> HttpResponse:
     found = queries.evaluations_visible_to(request.user).filter(project=project)
     if search:
         found = found.filter(name__icontains=search)
-    rows = list(found.order_by("-pk")[:MAX_LISTED])
+    paged = newest_first(request, found)
     context = {
         "project": project,
         "search": search,
-        "rows": [(one, columns_of(one), sentences_of(one)) for one in rows],
+        "rows": [(one, columns_of(one), sentences_of(one)) for one in paged],
+        "paged": paged,
         "has_model": LanguageModel.objects.filter(project=project)
         .exclude(path="")
         .exists(),

@@ -20,12 +20,12 @@ from trivium.models.forms import DescribeForm, ModelFilter
 from trivium.models.loading import loading_code
 from trivium.models.models import LOADERS, LanguageModel
 from trivium.pages.lineage import model_levels
+from trivium.paging import newest_first
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs.errors import SubmitError
 from trivium.serving.choices import of_model
 
-MAX_LISTED = 500
 TEACH = {
     "decoder": "Teach it to follow instructions",
     "encoder": "Teach it to classify",
@@ -45,7 +45,7 @@ def list_models(request: SignedInRequest, slug: str) -> HttpResponse:
     chosen = narrow.chosen()
     context = {
         "project": project,
-        "models": queries.narrowed(models, **chosen).order_by("-pk")[:MAX_LISTED],
+        "paged": newest_first(request, queries.narrowed(models, **chosen)),
         "filter": narrow,
         "is_narrowed": bool(chosen),
         "can_edit": has_role(request.user, project, Role.ENGINEER),

@@ -13,6 +13,7 @@ from django.views.decorators.vary import vary_on_headers
 from trivium.campaigns.queries import may_label
 from trivium.datasets.services import InUseError
 from trivium.http import HTMX_STOP_POLLING, SignedInRequest, searched_name
+from trivium.paging import newest_first
 from trivium.pipelines import services
 from trivium.pipelines.models import Pipeline
 from trivium.pipelines.picture import current_states, picture_of
@@ -30,8 +31,6 @@ from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs.errors import IllegalTransitionError, SubmitError
 from trivium.runs.models import Run
 
-MAX_LISTED = 200
-
 
 @login_required
 @require_safe
@@ -43,7 +42,8 @@ def list_pipelines(request: SignedInRequest, slug: str) -> HttpResponse:
     if search:
         found = found.filter(name__icontains=search)
     rows = []
-    for pipeline in found.order_by("-pk")[:MAX_LISTED]:
+    paged = newest_first(request, found)
+    for pipeline in paged:
         states = current_states(pipeline)
         state = state_of_pipeline(pipeline, states)
         done = sum(one.state == Run.State.SUCCEEDED for one in states.values())
@@ -51,6 +51,7 @@ def list_pipelines(request: SignedInRequest, slug: str) -> HttpResponse:
     context = {
         "project": project,
         "rows": rows,
+        "paged": paged,
         "search": search,
         "can_edit": has_role(request.user, project, Role.ENGINEER),
     }

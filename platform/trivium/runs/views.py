@@ -16,7 +16,9 @@ from trivium.http import (
     CONTENT_SECURITY_POLICY,
     HTMX_STOP_POLLING,
     SignedInRequest,
+    as_id,
 )
+from trivium.paging import filters_of, newest_first
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs import queries, watching
@@ -24,7 +26,6 @@ from trivium.runs.forms import RunFilter
 from trivium.runs.models import Run
 from trivium.runs.retrying import RetryForm
 
-RUNS_PER_PAGE = 50
 MAX_EXPORTED = 10_000
 MAX_COUNTED = 99
 MAX_POLLED = 100
@@ -78,55 +79,22 @@ def list_runs(request: SignedInRequest, slug: str) -> HttpResponse:
     project = get_project(request.user, slug)
     form = RunFilter(request.GET)
     runs = filtered(project, form)
-    before, after = (as_id(request.GET.get(key, "")) for key in ("before", "after"))
-    if after:
-        rows = list(runs.filter(pk__gt=after).order_by("pk")[: RUNS_PER_PAGE + 1])
-        has_newer, has_older = len(rows) > RUNS_PER_PAGE, True
-        rows = rows[:RUNS_PER_PAGE][::-1]
-    else:
-        if before:
-            runs = runs.filter(pk__lt=before)
-        rows = list(runs.order_by("-pk")[: RUNS_PER_PAGE + 1])
-        has_newer, has_older = bool(before), len(rows) > RUNS_PER_PAGE
-        rows = rows[:RUNS_PER_PAGE]
+    paged = newest_first(request, runs)
     context = {
         "project": project,
         "form": form,
-        "rows": [watching.Row(run, watching.actions_for(run)) for run in rows],
+        "rows": [watching.Row(run, watching.actions_for(run)) for run in paged],
         "is_filtered": any(form.cleaned_data.values()) or bool(form.errors),
-        "is_first": not before and not after,
-        "is_moving": any(not run.is_finished for run in rows),
-        "newer": link(request, after=rows[0].pk) if rows and has_newer else "",
-        "older": link(request, before=rows[-1].pk) if rows and has_older else "",
-        "export": query_of(request),
+        "paged": paged,
+        "is_moving": any(not run.is_finished for run in paged),
+        "export": filters_of(request),
         "can_edit": has_role(request.user, project, Role.ENGINEER),
-        "has_any": bool(rows) or project.runs.exists(),
+        "has_any": bool(paged) or project.runs.exists(),
     }
     template = "runs/list.html"
     if request.htmx and not request.htmx.boosted:
         template += "#results"
     return render(request, template, context)
-
-
-def as_id(text: str) -> int | None:
-    """Return the id an address holds, or None for anything else."""
-    is_id = text.isascii() and text.isdecimal() and len(text) < 19
-    return int(text) if is_id else None
-
-
-def query_of(request: SignedInRequest, **cursor: int) -> str:
-    """Return the filters of an address, with another place in the list."""
-    query = request.GET.copy()
-    for key in ("before", "after"):
-        query.pop(key, None)
-    for key, pk in cursor.items():
-        query[key] = str(pk)
-    return query.urlencode()
-
-
-def link(request: SignedInRequest, **cursor: int) -> str:
-    """Return this page's address at another place in the list."""
-    return f"?{query_of(request, **cursor)}"
 
 
 @login_required

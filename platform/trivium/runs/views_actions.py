@@ -10,14 +10,14 @@ from django.views.decorators.http import require_POST
 from pydantic import ValidationError
 
 from trivium.datasets.services import InUseError
-from trivium.http import SignedInRequest
+from trivium.http import SignedInRequest, as_id
 from trivium.projects.models import Role
 from trivium.projects.queries import get_project, require_role
 from trivium.runs import again, checkpoints, kinds, services, watching
 from trivium.runs.errors import IllegalTransitionError, SubmitError
 from trivium.runs.models import Run
 from trivium.runs.retrying import RetryForm
-from trivium.runs.views import MAX_POLLED, as_id, find_run
+from trivium.runs.views import MAX_POLLED, find_run
 
 PRIORITY_STEPS = {"up": 1, "down": -1}
 

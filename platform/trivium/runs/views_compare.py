@@ -7,12 +7,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from trivium.http import SignedInRequest
+from trivium.http import SignedInRequest, as_id
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role
 from trivium.runs import compare, watching
 from trivium.runs.models import Run
-from trivium.runs.views import CHARTS_POLICY, as_id
+from trivium.runs.views import CHARTS_POLICY
 
 
 @login_required

@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET, require_safe
 
 from trivium.accounts.models import User
-from trivium.http import SignedInRequest
+from trivium.http import SignedInRequest, as_id
 from trivium.metrics.queries import curve_names
 from trivium.metrics.services import stream_end
 from trivium.projects.models import Role
@@ -23,7 +23,7 @@ from trivium.projects.queries import has_role
 from trivium.runs import charts, logs, queries, watching
 from trivium.runs.models import Run
 from trivium.runs.retrying import RetryForm
-from trivium.runs.views import as_id, find_run
+from trivium.runs.views import find_run
 
 POLL_S = 1.0
 HEARTBEAT_S = 15.0

@@ -12,7 +12,7 @@ from runspec import DpoSpec, PretrainSpec, RewardSpec, RlhfSpec, SftSpec, Spec
 from runspec.families import ARCHITECTURES, FAMILIES, FamilyFacts, families_of
 from runspec.sizing import PRESETS
 
-from trivium.http import SignedInRequest, add_form_error
+from trivium.http import SignedInRequest, add_form_error, as_id
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, require_role
 from trivium.runs import kinds
@@ -24,7 +24,6 @@ from trivium.runs.objectives import Objective, objective_of
 from trivium.runs.outlook import Outlook, TuningOutlook, outlook, tuning_outlook
 from trivium.runs.preflights import changes_of, training_of
 from trivium.runs.previews import preview_of
-from trivium.runs.views import as_id
 
 KINDS = {
     "tokenizer": "Tokenizer",

@@ -15,6 +15,7 @@ from django.views.decorators.http import (
 from django.views.decorators.vary import vary_on_headers
 
 from trivium.http import HTMX_STOP_POLLING, SignedInRequest, add_form_error
+from trivium.paging import newest_first
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.runs import compare, sweep_plot, sweeps, watching
@@ -25,7 +26,6 @@ from trivium.runs.models import Run, Sweep
 from trivium.runs.sweep_plan import MAX_MEMBERS
 from trivium.runs.views import CHARTS_POLICY, find_run
 
-MAX_LISTED = 200
 MAX_SHOWN = 12
 """Members a preview names."""
 
@@ -87,10 +87,11 @@ def preview_of(
 def list_sweeps(request: SignedInRequest, slug: str) -> HttpResponse:
     """List a project's sweeps, newest first."""
     project = get_project(request.user, slug)
-    found = list(sweeps.sweeps_of(project)[:MAX_LISTED])
+    paged = newest_first(request, sweeps.sweeps_of(project))
     context = {
         "project": project,
-        "sweeps": [(sweep, axes_of(sweep)) for sweep in found],
+        "sweeps": [(sweep, axes_of(sweep)) for sweep in paged],
+        "paged": paged,
         "can_edit": has_role(request.user, project, Role.ENGINEER),
     }
     return render(request, "runs/sweep_list.html", context)

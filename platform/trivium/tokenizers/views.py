@@ -13,14 +13,13 @@ from runspec.layout import TokenizerReport
 from trivium.datasets.services import InUseError
 from trivium.http import SignedInRequest, searched_name
 from trivium.pages.lineage import tokenizer_levels
+from trivium.paging import newest_first
 from trivium.projects.models import Project, Role
 from trivium.projects.queries import get_project, has_role, require_role
 from trivium.tokenizers import queries, services, splitting
 from trivium.tokenizers.forms import EXAMPLE, TryForm
 from trivium.tokenizers.models import Tokenizer
 from trivium.tokenizers.pieces import pieces
-
-MAX_LISTED = 500
 
 
 @login_required
@@ -34,7 +33,7 @@ def list_tokenizers(request: SignedInRequest, slug: str) -> HttpResponse:
         tokenizers = tokenizers.filter(name__icontains=search)
     context = {
         "project": project,
-        "tokenizers": tokenizers.order_by("-pk")[:MAX_LISTED],
+        "paged": newest_first(request, tokenizers),
         "search": search,
         "can_edit": has_role(request.user, project, Role.ENGINEER),
     }

@@ -72,12 +72,12 @@ def test_a_wrong_filter_is_left_out_and_said(query, bobs, pretrain, url):
 def test_pages_follow_each_other_both_ways(bobs, project, url):
     make_runs(project, 120)
     first = bobs.get(url("list"))
-    second = bobs.get(url("list") + first.context["older"])
-    third = bobs.get(url("list") + second.context["older"])
+    second = bobs.get(url("list") + first.context["paged"].older)
+    third = bobs.get(url("list") + second.context["paged"].older)
     names = shown(first) + shown(second) + shown(third)
     assert names == [f"r{n}" for n in reversed(range(120))]
-    assert third.context["older"] == ""
-    assert shown(bobs.get(url("list") + third.context["newer"])) == shown(second)
+    assert third.context["paged"].older == ""
+    assert shown(bobs.get(url("list") + third.context["paged"].newer)) == shown(second)
 
 
 def test_a_page_costs_the_same_number_of_queries_at_any_length(bobs, project, url):
