@@ -6,6 +6,8 @@ import json
 
 import pytest
 from asking_lab import preference_row
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from evaluations_lab import facts_of
 from trivium.evaluations.models import Evaluation
@@ -169,6 +171,23 @@ def test_the_list_says_what_came_of_each(bobs, make_evaluation, project):
     text = bobs.get(url("list")).text
     assert "Base → Instruct → Aligned" in text
     assert "Aligned is better at" in text
+
+
+def test_many_are_listed_with_as_many_queries_as_one(
+    bobs, project, line, django_assert_num_queries
+):
+    def make(number: int) -> None:
+        for _ in range(number):
+            project.evaluations.create(name="Same again", facts=facts_of())
+
+    make(1)
+    bobs.get(url("list"))
+    with CaptureQueriesContext(connection) as of_one:
+        bobs.get(url("list"))
+    make(8)
+    with django_assert_num_queries(len(of_one)):
+        page = bobs.get(url("list"))
+    assert page.text.count("Same again") >= 9
 
 
 def test_an_empty_project_is_told_what_an_evaluation_needs(bobs):

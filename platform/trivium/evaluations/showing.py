@@ -1,6 +1,8 @@
 """Models and datasets of an evaluation, as pages name them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from runspec import EvaluateSpec
 
@@ -27,30 +29,55 @@ class Column:
 
 
 def columns_of(evaluation: Evaluation) -> list[Column]:
-    """Return the models; before anything is measured, as the run's spec has them."""
-    facts = evaluation.facts
-    told = facts.get("models") or [
-        {"id": one, "title": one.partition("/")[2] or one}
-        for one in (evaluation.run.spec.get("models", ()) if evaluation.run else ())
-    ]
-    names = [str(one["id"]).partition("/")[2] for one in told]
-    rows = LanguageModel.objects.filter(project=evaluation.project, name__in=names)
-    models = {f"{evaluation.project.slug}/{one.name}": one for one in rows}
-    baseline = facts.get("baseline", -1)
+    """Return the models of one evaluation; see `columns_of_all`."""
+    return columns_of_all([evaluation])[0]
+
+
+def columns_of_all(evaluations: Sequence[Evaluation]) -> list[list[Column]]:
+    """Return the models of each evaluation, looked up together.
+
+    Before anything is measured, they are as the run's spec has them.
+    """
+    told = [told_models(one) for one in evaluations]
+    names = {str(row["id"]).partition("/")[2] for rows in told for row in rows}
+    projects = {one.project_id for one in evaluations}
+    found = LanguageModel.objects.filter(project__in=projects, name__in=names)
+    models = {
+        f"{one.project.slug}/{one.name}": one for one in found.select_related("project")
+    }
     return [
-        Column(
-            place=place,
-            id=one["id"],
-            title=one["title"],
-            stage=model.stage if (model := models.get(one["id"])) else "",
-            stage_label=model.get_stage_display() if model else "",
-            model_pk=model.pk if model else None,
-            is_baseline=place == baseline,
-            writes=one.get("writes", False),
-            failed=one.get("failed", 0),
-        )
-        for place, one in enumerate(told)
+        [column(place, row, models, one) for place, row in enumerate(rows)]
+        for one, rows in zip(evaluations, told, strict=True)
     ]
+
+
+def told_models(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Return what is written down of an evaluation's models."""
+    named = evaluation.run.spec.get("models", ()) if evaluation.run else ()
+    return evaluation.facts.get("models") or [
+        {"id": one, "title": one.partition("/")[2] or one} for one in named
+    ]
+
+
+def column(
+    place: int,
+    told: dict[str, Any],
+    models: Mapping[str, LanguageModel],
+    evaluation: Evaluation,
+) -> Column:
+    """Return one model, with what the project knows of it now."""
+    model = models.get(told["id"])
+    return Column(
+        place=place,
+        id=told["id"],
+        title=told["title"],
+        stage=model.stage if model else "",
+        stage_label=model.get_stage_display() if model else "",
+        model_pk=model.pk if model else None,
+        is_baseline=place == evaluation.facts.get("baseline", -1),
+        writes=told.get("writes", False),
+        failed=told.get("failed", 0),
+    )
 
 
 def dataset_names(evaluation: Evaluation) -> list[str]:

@@ -21,7 +21,7 @@ from trivium.evaluations.lineage import good_defaults
 from trivium.evaluations.models import Evaluation
 from trivium.evaluations.results import groups_of, plots_of, sentences_of
 from trivium.evaluations.services import delete_evaluation
-from trivium.evaluations.showing import columns_of, dataset_names
+from trivium.evaluations.showing import columns_of, columns_of_all, dataset_names
 from trivium.http import (
     HTMX_STOP_POLLING,
     SignedInRequest,
@@ -54,7 +54,10 @@ def list_evaluations(request: SignedInRequest, slug: str) -> HttpResponse:
     context = {
         "project": project,
         "search": search,
-        "rows": [(one, columns_of(one), sentences_of(one)) for one in paged],
+        "rows": [
+            (one, columns, sentences_of(one))
+            for one, columns in zip(paged, columns_of_all(paged.rows), strict=True)
+        ],
         "paged": paged,
         "has_model": LanguageModel.objects.filter(project=project)
         .exclude(path="")
