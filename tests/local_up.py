@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
+HEAR_CTRL_C = ("env", "--default-signal=INT")
+"""Children of a shell's background job ignore it otherwise."""
 
 
 def free_port() -> int:
@@ -38,7 +40,13 @@ class Up:
         self.home = home
         self.port = free_port()
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "manage.py", "up", f"--port={self.port}"],
+            [
+                *HEAR_CTRL_C,
+                sys.executable,
+                ROOT / "manage.py",
+                "up",
+                f"--port={self.port}",
+            ],
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(home),
@@ -76,8 +84,13 @@ class Up:
         return self.process.returncode
 
     def end(self) -> None:
-        """Stop it if it still runs; then nothing of it may."""
-        if self.process.poll() is None:
-            self.interrupt()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        """Stop it if it still runs; then nothing of it may, and nothing will."""
+        try:
+            if self.process.poll() is None:
+                self.interrupt()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            assert processes_of(self.home / "trivium") == []
+        finally:
+            for process in processes_of(self.home / "trivium"):
+                process.kill()

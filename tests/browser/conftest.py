@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from chromium import new_page
-from local_up import Up, processes_of
+from local_up import Up
 
 __all__ = ["new_page", "up"]
 
@@ -15,4 +15,3 @@ def up(tmp_path: Path) -> Iterator[Up]:
     platform = Up(tmp_path)
     yield platform
     platform.end()
-    assert processes_of(tmp_path / "trivium") == []

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
+from local_up import HEAR_CTRL_C, processes_of
 from tinyworld import recipe
 from trivium.cli.errors import Exit
 from trivium.runs.management.commands.demo import free_port
@@ -24,7 +24,7 @@ def start_demo(home: Path, port: int) -> subprocess.Popen[str]:
     What the whole recipe brings is measured by `benchmarks/bench_alignment.py`.
     """
     return subprocess.Popen(
-        [sys.executable, ROOT / "manage.py", "demo", "--share=0.05"],
+        [*HEAR_CTRL_C, sys.executable, ROOT / "manage.py", "demo", "--share=0.05"],
         cwd=home,
         env={
             "PATH": os.environ["PATH"],
@@ -37,18 +37,6 @@ def start_demo(home: Path, port: int) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def processes_of(home: Path) -> list[psutil.Process]:
-    """Return what still runs with this home in its environment."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(home) in process.environ().get("TRIVIUM_HOME", ""):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
 
 
 @pytest.mark.slow
@@ -74,7 +62,7 @@ def test_the_demo_takes_text_to_aligned_models_and_leaves_nothing_running(tmp_pa
     assert re.search(rf"differ{share}\s+·{share}{share}", table)
     assert re.search(rf"http://127.0.0.1:{port}/accounts/\S+", told)
     assert erred == ""
-    assert processes_of(tmp_path) == []
+    assert processes_of(tmp_path / "trivium") == []
 
     # Its port is taken, its names are: the second demo finds others, until Ctrl-C.
     with socket.socket() as taken:
@@ -93,7 +81,7 @@ def test_the_demo_takes_text_to_aligned_models_and_leaves_nothing_running(tmp_pa
     assert f"Port {port} is taken" in told
     assert "pretrain Tiny World 2 base: " in told
     assert "its runs go on at the next start" in erred
-    assert processes_of(tmp_path) == []
+    assert processes_of(tmp_path / "trivium") == []
 
 
 def test_a_taken_port_is_stepped_around():
