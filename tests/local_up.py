@@ -15,6 +15,15 @@ HEAR_CTRL_C = ("env", "--default-signal=INT")
 """Children of a shell's background job ignore it otherwise."""
 
 
+def few_threads() -> dict[str, str]:
+    """Return how many threads trainers get, where the tests are told.
+
+    Beside other test processes threads wait for each other more than they work.
+    """
+    name = "OMP_NUM_THREADS"
+    return {name: os.environ[name]} if name in os.environ else {}
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -54,6 +63,7 @@ class Up:
                 "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
                 "TRIVIUM_HOME": str(home / "trivium"),
                 "PYTHONUNBUFFERED": "1",
+                **few_threads(),
                 **environment,
             },
             stdin=subprocess.DEVNULL,

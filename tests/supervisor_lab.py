@@ -13,6 +13,7 @@ import psutil
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
+from local_up import few_threads
 from runspec import IngestSpec, PretrainSpec, Spec, TokenizerSpec
 from supervisor import processes, recovery, spawn
 from trivium import storage
@@ -30,11 +31,12 @@ MIDDLE = 60
 LOOK_S = 0.2
 """How often a test looks: each look sweeps, which takes the cores from the run."""
 TIMING = {
-    "TRIVIUM_LEASE_S": "3",
+    "TRIVIUM_LEASE_S": "5",
     "TRIVIUM_HEARTBEAT_S": "0.3",
     "TRIVIUM_SWEEP_S": "0.3",
     "TRIVIUM_CRASH_BACKOFF_S": "0.1",
 }
+"""A lease outlives a supervisor's start, which takes seconds on a busy machine."""
 
 
 def child_environment() -> dict[str, str]:
@@ -51,10 +53,8 @@ def child_environment() -> dict[str, str]:
         "REDIS_URL": django_settings.REDIS_URL,
         "DJANGO_SETTINGS_MODULE": "trivium.settings",
         **TIMING,
+        **few_threads(),
     }
-    if "OMP_NUM_THREADS" in os.environ:
-        # Beside other test processes threads wait for each other more than they work.
-        environment["OMP_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"]
     if connection.vendor == "postgresql":
         values = connection.settings_dict
         user = f"{values['USER']}:{values['PASSWORD']}@"

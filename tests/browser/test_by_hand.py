@@ -22,7 +22,6 @@ SMALLER = {
     "layers: 4": "layers: 2",
     "heads: 4": "heads: 2",
     "width: 128": "width: 48",
-    "context: 128": "context: 64",
     "max_steps: 50": "max_steps: 60\n    compile: off",
     "epochs: 5": "epochs: 1",
     "max_steps: 100": "max_steps: 2",
@@ -186,7 +185,8 @@ def test_text_becomes_aligned_models_by_the_votes_of_a_person(
         page.get_by_role("link", name="By hand labels v1").click()
         assert sorted(stored_pairs(page, tmp_path)) == chosen
         page.goto(f"{run}?tab=preflight")
-        assert sum(num_pairs(page)) == NUM_PAIRS
+        checks = page.locator("#run-preflight").inner_text()
+        assert sum(num_pairs(page)) == NUM_PAIRS, checks
 
     page.goto(pipeline)
     page.locator("#came-of-all-evaluation").click()

@@ -117,9 +117,9 @@ def test_pairs_show_where_their_parts_came_from(kind, stored, bobs: Client):
 def test_the_list_is_narrowed_by_kind(stored, bobs: Client, version: DatasetVersion):
     stored("labelled", [{"text": "a", "label": "b"}])
     page = bobs.get(LIST, {"kind": "labelled"})
-    assert [item.name for item in page.context["datasets"]] == ["labelled"]
+    assert [item.name for item in page.context["paged"]] == ["labelled"]
     assert "selected" in page.text
-    assert len(bobs.get(LIST, {"kind": "<x>"}).context["datasets"]) == 2
+    assert len(bobs.get(LIST, {"kind": "<x>"}).context["paged"]) == 2
     none = bobs.get(LIST, {"kind": "conversations"}).text
     assert "No dataset is of a kind like that." in none
 

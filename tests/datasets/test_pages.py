@@ -64,7 +64,7 @@ def test_the_list_is_narrowed_by_name(
     bobs: Client, version: DatasetVersion, waiting: DatasetVersion
 ):
     page = bobs.get(LIST, {"q": "fab\0"})
-    assert [item.name for item in page.context["datasets"]] == ["Fables"]
+    assert [item.name for item in page.context["paged"]] == ["Fables"]
     page = bobs.get(LIST, {"q": "<script>"})
     assert "No dataset is named like that" in page.text
     assert 'value="&lt;script&gt;"' in page.text

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from local_up import HEAR_CTRL_C, processes_of
+from local_up import HEAR_CTRL_C, few_threads, processes_of
 from tinyworld import recipe
 from trivium.cli.errors import Exit
 from trivium.runs.management.commands.demo import free_port
@@ -31,6 +31,7 @@ def start_demo(home: Path, port: int) -> subprocess.Popen[str]:
             "HOME": str(home),
             "TRIVIUM_HOME": str(home / "trivium"),
             "TRIVIUM_PORT": str(port),
+            **few_threads(),
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -262,7 +262,7 @@ def test_models_are_narrowed_by_what_they_are(bobs: Client, project: Project):
         )
 
     def listed(**wanted: str) -> list[str]:
-        found = bobs.get("/p/grammar/models/", wanted).context["models"]
+        found = bobs.get("/p/grammar/models/", wanted).context["paged"]
         return [str(model) for model in found]
 
     assert listed() == ["three", "two", "one"]

@@ -42,7 +42,7 @@ def test_a_viewer_lists_models(client: Client, vera: User, model: LanguageModel)
 def test_a_list_is_narrowed_by_name(client: Client, vera: User, model: LanguageModel):
     client.force_login(vera)
     url = reverse("models:list", args=["grammar"])
-    assert list(client.get(url, {"q": "FAB"}).context["models"]) == [model]
+    assert list(client.get(url, {"q": "FAB"}).context["paged"]) == [model]
     assert "No model is like that" in client.get(url, {"q": "xy"}).text
     assert client.get(url, {"q": "x\0y", "stage": "none"}).status_code == 200
 

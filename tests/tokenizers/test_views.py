@@ -39,7 +39,7 @@ def test_a_list_is_narrowed_by_name(
 ):
     client.force_login(bob)
     page = client.get(reverse("tokenizers:list", args=["grammar"]), {"q": "lett\0"})
-    assert [item.name for item in page.context["tokenizers"]] == ["Letters"]
+    assert [item.name for item in page.context["paged"]] == ["Letters"]
 
 
 def test_an_empty_list_says_what_to_do(client: Client, bob: User, project: Project):

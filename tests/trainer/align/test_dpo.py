@@ -112,6 +112,19 @@ def test_a_preflight_shows_both_answers_of_a_pair(lab: AlignLab):
     assert learnt[1].endswith(".<|im_end|>")
 
 
+def test_a_preflight_says_which_pairs_nothing_is_measured_on(lab: AlignLab):
+    held = [*polite()[:3], pair("Say it.", "It.", "It."), pair("a " * 200, "b", "c")]
+    data = lab.pairs("held", polite()[3:9], held)
+    report = lab.check(lab.dpo(data, too_long="drop"))
+    by_name = {check["name"]: check for check in report["checks"]}
+    assert by_name["validation"]["sentence"].startswith("3 pairs are measured on")
+    assert by_name["held_out"]["status"] == "warning"
+    assert by_name["held_out"]["sentence"].startswith("2 of 5 validation rows")
+    assert "row 5 of held.jsonl" in by_name["held_out"]["sentence"]
+    whole = lab.check(lab.dpo(lab.pairs()), "whole")
+    assert "held_out" not in {check["name"] for check in whole["checks"]}
+
+
 def test_a_plain_pair_is_its_text_and_an_end(lab: AlignLab):
     data = lab.pairs("plain", [pair("One ", "two", "six", is_chat=False)] * 2)
     report = lab.check(lab.dpo(data))

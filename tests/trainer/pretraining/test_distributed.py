@@ -39,7 +39,7 @@ def start(lab, tmp_path):
             started.append(
                 subprocess.Popen(
                     [sys.executable, *command, str(file), *options],
-                    env={**os.environ, "OMP_NUM_THREADS": "2"},
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
                     stdout=log,
                     stderr=log,
                     start_new_session=True,

@@ -11,7 +11,12 @@ from trainer.align.parts import build_pair_parts
 from trainer.context import Context
 from trainer.errors import BadInputError
 from trainer.preflight import SHOWN_ROWS, SHOWN_TOKENS, Checks, pieces_of, stop_if_asked
-from trainer.sft.checks import check_lengths, check_vocabulary, refuse_reading
+from trainer.sft.checks import (
+    check_held_out,
+    check_lengths,
+    check_vocabulary,
+    refuse_reading,
+)
 from trainer.sft.parts import Parts, build_model, build_trainer
 from trainer.sft.preflight import facts_of, trial_step
 
@@ -57,6 +62,7 @@ def look_at(
     """Look at everything in order of cost; what cannot go on stops there."""
     say = context.report.progress
     check_lengths(parts, checks)
+    check_held_out(parts, checks)
     check_pairs(parts, checks)
     if not parts.tally.kept:
         return PreflightReport(checks=[], facts=facts_of(parts))

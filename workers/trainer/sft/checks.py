@@ -69,6 +69,22 @@ def check_lengths(parts: Parts, checks: Checks) -> None:
     checks.add("length", "Length of rows", f"{what}; they are {done}.", "warning")
 
 
+def check_held_out(parts: Parts, checks: Checks) -> None:
+    """Say which validation rows nothing is measured on."""
+    tally = parts.held_tally
+    if tally.kept == tally.rows:
+        return
+    named = ", ".join([*tally.long_rows, *tally.untrained][:3])
+    checks.add(
+        "held_out",
+        "Validation rows",
+        f"{tally.rows - tally.kept:,} of {tally.rows:,} validation rows are left out: "
+        "they are longer than the model can see, or have nothing to measure "
+        f"({named}).",
+        "warning",
+    )
+
+
 def check_trained(parts: Parts, checks: Checks) -> None:
     """See that every row has something to learn from."""
     tally = parts.tally

@@ -87,6 +87,9 @@ class Parts:
     """What an epoch goes through: mixed by weight, packed where that is wanted."""
     validation: Dataset = None
     tally: Tally = field(default_factory=Tally)
+    """Of the training rows."""
+    held_tally: Tally = field(default_factory=Tally)
+    """Of the validation rows."""
     total_steps: int = 0
     precision: str = "fp32"
     peaks: dict[str, float] = field(default_factory=dict)
@@ -311,7 +314,9 @@ def encode_all(parts: Parts, context: Context) -> None:
     if spec.packing:
         chosen = parts.train.select_columns(["input_ids", "labels"])
         parts.train = pack_dataset(chosen, parts.context_length, "bfd")
-    held, _ = encoded(parts.sources, "validation", parts.encode, **limits)
+    held, parts.held_tally = encoded(
+        parts.sources, "validation", parts.encode, **limits
+    )
     parts.validation = spread(held, spec.eval_rows) if len(held) else None
     per_epoch = math.ceil(len(parts.train) / (spec.batch_size * spec.accumulation))
     wanted = math.ceil(per_epoch * spec.epochs)

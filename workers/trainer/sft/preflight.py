@@ -19,6 +19,7 @@ from trainer.preflight import (
     try_step,
 )
 from trainer.sft.checks import (
+    check_held_out,
     check_lengths,
     check_prompts,
     check_round_trip,
@@ -64,6 +65,7 @@ def look_at(
     """Look at everything in order of cost; what cannot go on stops there."""
     say = context.report.progress
     check_lengths(parts, checks)
+    check_held_out(parts, checks)
     check_trained(parts, checks)
     if not parts.tally.kept:
         return PreflightReport(checks=[], facts=facts_of(parts))
