@@ -18,7 +18,6 @@ class Memory:
     """What was read of the prompt, and of the answer so far."""
 
     encoded: Any
-    mask_BT: Tensor
     cache: EncoderDecoderCache
 
 
@@ -42,21 +41,20 @@ class EncoderDecoderReader:
     def begin(self, sequence: Sequence) -> tuple[Memory, list[int]]:
         """Encode the prompt; return the tokens every answer begins with."""
         ids_BT = torch.tensor([sequence.prompt_ids], device=self.model.device)
-        mask_BT = torch.ones_like(ids_BT)
-        encoded = self.model.get_encoder()(input_ids=ids_BT, attention_mask=mask_BT)
+        # One text has no padding. A mask that said so would be read back each time.
+        encoded = self.model.get_encoder()(input_ids=ids_BT)
         config = self.model.config.get_text_config(decoder=True)
         cache = EncoderDecoderCache(
             DynamicCache(config=config), DynamicCache(config=config)
         )
-        return Memory(encoded, mask_BT, cache), list(self.start_ids)
+        return Memory(encoded, cache), list(self.start_ids)
 
     @torch.inference_mode()
-    def read(self, memory: Memory, ids: list[int]) -> Tensor:
+    def read(self, memory: Memory, ids_T: Tensor) -> Tensor:
         """Read some more of the answer; return logits_V of what comes next."""
         out = self.model(
             encoder_outputs=memory.encoded,
-            attention_mask=memory.mask_BT,
-            decoder_input_ids=torch.tensor([ids], device=self.model.device),
+            decoder_input_ids=ids_T[None].to(self.model.device, non_blocking=True),
             past_key_values=memory.cache,
             use_cache=True,
         )

@@ -4,7 +4,7 @@ Shapes: B batch (1), T tokens, V vocabulary.
 """
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ class Memory:
 
     cache: Any
     """Keys and values; None where the model keeps no such cache."""
-    tokens: list[int] = field(default_factory=list)
+    tokens_T: Tensor | None = None
     """All read so far, where they must be read again each time."""
 
 
@@ -40,16 +40,17 @@ class LibraryReader:
         return Memory(cache), list(sequence.prompt_ids)
 
     @torch.inference_mode()
-    def read(self, memory: Memory, ids: list[int]) -> Tensor:
+    def read(self, memory: Memory, ids_T: Tensor) -> Tensor:
         """Read some more tokens; return logits_V of what comes next."""
         options = dict(self._options)
+        ids_T = ids_T.to(self.model.device, non_blocking=True)
         if memory.cache is None:
             # Slower, but right for every model: recurrent ones keep other states.
-            memory.tokens += ids
-            ids = memory.tokens
+            if memory.tokens_T is not None:
+                ids_T = torch.cat([memory.tokens_T, ids_T])
+            memory.tokens_T = ids_T
             options["use_cache"] = False
         else:
             options |= {"past_key_values": memory.cache, "use_cache": True}
-        ids_BT = torch.tensor([ids], device=self.model.device)
-        logits_V: Tensor = self.model(input_ids=ids_BT, **options).logits[0, -1]
+        logits_V: Tensor = self.model(input_ids=ids_T[None], **options).logits[0, -1]
         return logits_V

@@ -5,9 +5,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from inference.constraints import Constraint, constrain
+from inference.decoder.device_sampling import DeviceSampler, Reading
 from inference.sampling import Choice, choose_tokens
 from inference.sequence import Sequence
 from inference.vocabulary import Vocabulary, told
@@ -25,7 +27,7 @@ class Reader(Protocol):
     def begin(self, sequence: Sequence) -> tuple[Any, list[int]]:
         """Return what the model will remember, and the first tokens to read."""
 
-    def read(self, memory: Any, ids: list[int]) -> Tensor:
+    def read(self, memory: Any, ids_T: Tensor) -> Tensor:
         """Read some more tokens; return logits_V of what comes next."""
 
 
@@ -39,6 +41,10 @@ class Active:
     """All the decoder reads."""
     constraint: Constraint | None
     num_read: int = 0
+    sampler: DeviceSampler | None = None
+    """What chooses on a GPU (`one_ahead`)."""
+    reading: Reading | None = None
+    """The token that is on its way from there."""
 
 
 class OneByOneRunner:
@@ -121,7 +127,7 @@ class OneByOneRunner:
 
     def _advance(self, one: Active) -> None:
         piece = one.tokens[one.num_read : one.num_read + READ_AT_ONCE]
-        logits_V = self.reader.read(one.memory, piece)
+        logits_V = self.reader.read(one.memory, torch.tensor(piece))
         one.num_read += len(piece)
         if one.num_read < len(one.tokens):
             return

@@ -14,6 +14,7 @@ from inference.engine import Runner
 from inference.errors import is_out_of_memory
 from inference.library import LibraryReader
 from inference.loading import Built, not_found
+from inference.one_ahead import OneAheadRunner
 from inference.one_by_one import MOST_SLOTS, OneByOneRunner
 from inference.prompts import PromptReader, Templates
 from inference.scoring import Scorer
@@ -136,7 +137,7 @@ def parts_of(built: Built, vocabulary: Vocabulary, *, room_bytes: int) -> Parts:
     parts = Parts(built.architecture, dtype_of(model), bytes_of(model))
     if built.head == "causal-lm":
         parts.name = "library"
-        parts.runner = OneByOneRunner(LibraryReader(model), vocabulary, context=context)
+        parts.runner = in_turns(LibraryReader(model), vocabulary, context)
         parts.num_slots = MOST_SLOTS
     elif built.head == "scores":
         parts.name = "scoring"
@@ -144,13 +145,21 @@ def parts_of(built: Built, vocabulary: Vocabulary, *, room_bytes: int) -> Parts:
     else:
         parts.embedder = Embedder(model)
     if built.head == "seq2seq-lm":
-        reader = EncoderDecoderReader(model)
-        parts.runner = OneByOneRunner(reader, vocabulary, context=context)
+        parts.runner = in_turns(EncoderDecoderReader(model), vocabulary, context)
         parts.num_slots = MOST_SLOTS
     mask_id = built.tokenizer.mask_token_id
     if built.head == "masked-lm" and mask_id is not None:
         parts.filler = MaskFiller(model, vocabulary, mask_id)
     return parts
+
+
+def in_turns(
+    reader: LibraryReader | EncoderDecoderReader, vocabulary: Vocabulary, context: int
+) -> Runner:
+    """Return what answers one sequence at a time, without waiting for a GPU."""
+    is_cpu = reader.model.device.type == "cpu"
+    made = OneByOneRunner if is_cpu else OneAheadRunner
+    return made(reader, vocabulary, context=context)
 
 
 def warm_up(runner: Runner) -> None:
