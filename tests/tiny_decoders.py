@@ -125,6 +125,20 @@ def byte_vocabulary() -> Vocabulary:
     return Vocabulary(inner, frozenset({0}))
 
 
+def unheard(sampling: Sampling, **fields: object) -> Sequence:
+    """Return a sequence nobody listens to."""
+    told = {
+        "prompt_ids": [1, 2, 3],
+        "tell": lambda _: False,
+        "finish": lambda _: None,
+        "fail": lambda _: None,
+        "start": lambda _: None,
+        "eos_ids": frozenset(),
+        "max_tokens": 10**6,
+    }
+    return Sequence(sampling=sampling, **(told | fields))
+
+
 @dataclass
 class Answer:
     """What a sequence told."""

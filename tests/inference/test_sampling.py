@@ -5,6 +5,7 @@ import torch
 from inference.sampling import choose_tokens, kept_tokens, summarise, uniform_at
 from inference.sequence import Sequence
 from runspec.serving import Sampling
+from tiny_decoders import unheard
 from transformers import (
     MinPLogitsWarper,
     RepetitionPenaltyLogitsProcessor,
@@ -17,18 +18,7 @@ V = 50
 
 
 def sequence(*, answered: list[int] | None = None, **sampling: object) -> Sequence:
-    return Sequence(
-        prompt_ids=[1, 2, 3],
-        sampling=Sampling(**sampling),
-        tell=lambda _: False,
-        finish=lambda _: None,
-        fail=lambda _: None,
-        start=lambda _: None,
-        eos_ids=frozenset(),
-        max_tokens=10**6,
-        seed=11,
-        answer_ids=answered or [],
-    )
+    return unheard(Sampling(**sampling), seed=11, answer_ids=answered or [])
 
 
 def logits(seed: int = 0) -> torch.Tensor:

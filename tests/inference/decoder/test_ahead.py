@@ -10,7 +10,14 @@ from inference.decoder.torch_pass import AS_CHOSEN, TorchPass
 from inference.sampling import choose_tokens
 from inference.sequence import Sequence
 from runspec.serving import Sampling
-from tiny_decoders import Answer, Bench, byte_vocabulary, prompt_of, random_model
+from tiny_decoders import (
+    Answer,
+    Bench,
+    byte_vocabulary,
+    prompt_of,
+    random_model,
+    unheard,
+)
 
 V = 300
 SETTINGS = [
@@ -36,15 +43,9 @@ def bench_of(runner: type[DecoderRunner], num_slots: int = 8) -> Bench:
 
 
 def sequence(seed: int = 1, top: int = 0, **sampling: object) -> Sequence:
-    return Sequence(
+    return unheard(
+        Sampling(**sampling),
         prompt_ids=[5, 6, 7],
-        sampling=Sampling(**sampling),
-        tell=lambda _: False,
-        finish=lambda _: None,
-        fail=lambda _: None,
-        start=lambda _: None,
-        eos_ids=frozenset(),
-        max_tokens=100,
         seed=seed,
         top_logprobs=top,
         answer_ids=[7, 8, 8, 20],

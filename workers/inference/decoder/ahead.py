@@ -12,7 +12,6 @@ it, which the host has to know. It takes part in every other pass.
 
 from dataclasses import dataclass
 
-from inference.decoder.cpu_pass import indices
 from inference.decoder.device_sampling import Asker, DeviceSampler, Reading
 from inference.decoder.runner import Active, DecoderRunner
 from inference.decoder.torch_pass import TorchPass
@@ -58,12 +57,7 @@ class AheadRunner(DecoderRunner):
         rows = self._gather()
         if not rows.ids:  # all wait to be looked at
             return None
-        logits_WV = self.holder.forward(
-            indices(rows.ids),
-            indices(rows.slots),
-            indices(rows.positions),
-            indices(rows.wanted),
-        )
+        logits_WV = self._read(rows)
         if not rows.ready:
             return None
         reading = self.sampler.choose(logits_WV, [asker(one) for one in rows.ready])

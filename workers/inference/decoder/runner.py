@@ -9,6 +9,8 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field
 
+from torch import Tensor
+
 from inference.constraints import Constraint, constrain
 from inference.decoder.cpu_pass import CpuPass, indices
 from inference.decoder.slots import Slot, Slots
@@ -169,15 +171,15 @@ class DecoderRunner:
                 rows.wanted.append(len(rows.ids) - 1)
         return rows
 
+    def _read(self, rows: Rows) -> Tensor:
+        """Take one pass; return logits_WV of the rows that are wanted."""
+        told = (rows.ids, rows.slots, rows.positions, rows.wanted)
+        return self.holder.forward(*map(indices, told))
+
     def _advance(self) -> None:
         """Take one pass, and choose a token for each sequence that is up to date."""
         rows = self._gather()
-        logits_WV = self.holder.forward(
-            indices(rows.ids),
-            indices(rows.slots),
-            indices(rows.positions),
-            indices(rows.wanted),
-        )
+        logits_WV = self._read(rows)
         if not rows.ready:
             return
         masks = [
