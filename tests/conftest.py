@@ -1,5 +1,7 @@
 """The cast, their project, and folders that belong to one test alone."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,16 @@ def own_folders(settings: Settings, tmp_path: Path) -> None:
     settings.FILE_UPLOAD_TEMP_DIR = tmp_path / "uploads"
     for folder in (settings.WORK_DIR, settings.FILE_UPLOAD_TEMP_DIR):
         folder.mkdir(mode=0o700, parents=True)
+
+
+@pytest.fixture(autouse=True)
+def take_threads_back() -> None:
+    """Take back the threads torch got meanwhile: numba tells OpenMP of all cores.
+
+    Two test processes whose threads wait for each other take many times as long.
+    """
+    if "torch" in sys.modules and "OMP_NUM_THREADS" in os.environ:
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 @pytest.fixture
