@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from campaigns_lab import World, build
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from trivium.accounts.models import User
 from trivium.campaigns.making import close_campaign, create_campaign
@@ -456,7 +458,11 @@ def test_comparisons_are_filtered_and_paged(
     assert first == everything[:50]
     assert pks(before=first[-1]) == everything[50:]
     assert pks(after=everything[50]) == everything[:50]
-    assert len(pks(state="gold")) == 3
+    with CaptureQueriesContext(connection) as of_three:
+        assert len(pks(state="gold")) == 3
+    with CaptureQueriesContext(connection) as of_fifty:
+        assert len(pks()) == 50
+    assert len(of_fifty) == len(of_three)
     model = campaign.answerers.order_by("pk").first()
     assert model is not None
     assert len(pks(answerer=model.pk)) == 50

@@ -10,7 +10,6 @@ from trivium.campaigns.models import Answerer, Campaign, Flag, Item
 from trivium.comparisons.models import Vote
 from trivium.statistics.majority import LOW_AGREEMENT
 
-PER_PAGE = 50
 MAX_ANSWERERS = 100
 SURE_MARGIN = 1.0
 """A reward model that prefers an answer by this is right in 73 of 100 cases, if it is
@@ -77,7 +76,7 @@ def filtered(campaign: Campaign, form: ItemFilter) -> QuerySet[Item]:
         items = items.filter(Q(answerer_a=pk) | Q(answerer_b=pk))
     if given.get("category"):
         items = items.filter(category=given["category"])
-    return items
+    return items.select_related("comparison", "answerer_a", "answerer_b")
 
 
 DISAGREED = Q(
